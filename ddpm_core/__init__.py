@@ -1,0 +1,95 @@
+"""The whole public API of DDPM for plugin authors. Plugins import from here, and from `ddpm_core.testing` in their tests.
+
+Names are imported on first use, so that a plugin's light module costs no time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ddpm_core.config.options import NoOptions as NoOptions
+    from ddpm_core.config.options import PluginOptions as PluginOptions
+    from ddpm_core.errors import ConfigError as ConfigError
+    from ddpm_core.errors import DataError as DataError
+    from ddpm_core.errors import DdpmError as DdpmError
+    from ddpm_core.errors import FatalError as FatalError
+    from ddpm_core.errors import FencedError as FencedError
+    from ddpm_core.errors import PluginError as PluginError
+    from ddpm_core.errors import Problem as Problem
+    from ddpm_core.errors import RetryableError as RetryableError
+    from ddpm_core.plugin.database import Database as Database
+    from ddpm_core.plugin.database import DeadLetterFilter as DeadLetterFilter
+    from ddpm_core.plugin.format import DocumentWriter as DocumentWriter
+    from ddpm_core.plugin.format import Parser as Parser
+    from ddpm_core.plugin.format import Serializer as Serializer
+    from ddpm_core.plugin.hookspecs import hookimpl as hookimpl
+    from ddpm_core.plugin.processor import Processed as Processed
+    from ddpm_core.plugin.processor import Processor as Processor
+    from ddpm_core.plugin.sink import AtLeastOnceSink as AtLeastOnceSink
+    from ddpm_core.plugin.sink import Sink as Sink
+    from ddpm_core.plugin.source import Source as Source
+    from ddpm_core.plugin.specs import BuildContext as BuildContext
+    from ddpm_core.plugin.specs import FormatSpec as FormatSpec
+    from ddpm_core.plugin.specs import ProcessorSpec as ProcessorSpec
+    from ddpm_core.plugin.specs import SinkSpec as SinkSpec
+    from ddpm_core.plugin.specs import SourceSpec as SourceSpec
+    from ddpm_core.plugin.table_sink import Dialect as Dialect
+    from ddpm_core.plugin.table_sink import TableOptions as TableOptions
+    from ddpm_core.plugin.table_sink import TableSink as TableSink
+    from ddpm_core.records import Assigned as Assigned
+    from ddpm_core.records import Batch as Batch
+    from ddpm_core.records import DeadLetter as DeadLetter
+    from ddpm_core.records import Document as Document
+    from ddpm_core.records import EndOfSource as EndOfSource
+    from ddpm_core.records import Failed as Failed
+    from ddpm_core.records import Item as Item
+    from ddpm_core.records import Messages as Messages
+    from ddpm_core.records import Parsed as Parsed
+    from ddpm_core.records import Position as Position
+    from ddpm_core.records import Positions as Positions
+    from ddpm_core.records import Reject as Reject
+    from ddpm_core.records import Revoked as Revoked
+    from ddpm_core.records import Skipped as Skipped
+    from ddpm_core.schema.conform import Conformed as Conformed
+    from ddpm_core.schema.conform import conform as conform
+    from ddpm_core.schema.rows import RowBuilder as RowBuilder
+
+_HOME = {
+    "config.options": ("NoOptions", "PluginOptions"),
+    "errors": (
+        "ConfigError", "DataError", "DdpmError", "FatalError", "FencedError", "PluginError", "Problem", "RetryableError",
+    ),
+    "plugin.database": ("Database", "DeadLetterFilter"),
+    "plugin.format": ("DocumentWriter", "Parser", "Serializer"),
+    "plugin.hookspecs": ("hookimpl",),
+    "plugin.processor": ("Processed", "Processor"),
+    "plugin.sink": ("AtLeastOnceSink", "Sink"),
+    "plugin.source": ("Source",),
+    "plugin.specs": ("BuildContext", "FormatSpec", "ProcessorSpec", "SinkSpec", "SourceSpec"),
+    "plugin.table_sink": ("Dialect", "TableOptions", "TableSink"),
+    "records": (
+        "Assigned", "Batch", "DeadLetter", "Document", "EndOfSource", "Failed", "Item", "Messages", "Parsed", "Position",
+        "Positions", "Reject", "Revoked", "Skipped",
+    ),
+    "schema.conform": ("Conformed", "conform"),
+    "schema.rows": ("RowBuilder",),
+}  # fmt: skip
+_MODULE_OF = {name: f"ddpm_core.{module}" for module, names in _HOME.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'ddpm_core' has no attribute {name!r}")
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,67 @@
+"""Options of plugins: the pydantic base class, and checking that reports every mistake at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ddpm_core.errors import ConfigError, Problem
+
+
+class PluginOptions(BaseModel):
+    """Base of every plugin's options.
+
+    Every field has a description (the conformance kit checks it), a default where one makes sense, and `SecretStr` as its type
+    where the value must never be printed. Unknown names are errors. Instances do not change.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+
+
+class NoOptions(PluginOptions):
+    """For plugins without options."""
+
+
+OptionsT = TypeVar("OptionsT", bound=PluginOptions)
+
+
+def check_options(model: type[OptionsT], values: Mapping[str, Any], *, owner: str) -> OptionsT:
+    """The options that `values` describe. Called once for each plugin that a run uses, before anything is opened.
+
+    Args:
+        model: The plugin's options model.
+        values: Option name -> value, as text or typed.
+        owner: Whose options these are, for messages: `format json`.
+
+    Raises:
+        ConfigError: Every unknown name (with the nearest known one), missing option and wrong type at once. Values are not
+            repeated in the messages, since any of them may be a secret.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        problems = []
+        for entry in error.errors(include_input=False, include_url=False):
+            name = ".".join(str(part) for part in entry["loc"])
+            if entry["type"] == "extra_forbidden":
+                near = difflib.get_close_matches(name, model.model_fields, n=1)
+                known = ", ".join(sorted(model.model_fields)) or "none"
+                problems.append(
+                    Problem(
+                        f"{owner}, option {name!r}",
+                        "there is no such option",
+                        f"did you mean {near[0]!r}?" if near else f"its options: {known}",
+                    )
+                )
+            else:
+                problems.append(Problem(f"{owner}, option {name!r}" if name else owner, _plain(entry["msg"])))
+        raise ConfigError(problems) from None
+
+
+def _plain(message: str) -> str:
+    """Pydantic's sentence without its prefix, beginning in lower case."""
+    message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,1 @@
+"""The engine: what moves records, and in which order they become durable."""

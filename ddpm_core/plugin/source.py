@@ -1,0 +1,63 @@
+"""The contract of a source: where undecoded data comes from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from ddpm_core.records import Item, Positions
+
+
+class Source(ABC):
+    """A set of partitions, each an ordered sequence of records with an integer offset.
+
+    Every method is called from one thread, the engine's intake. The order is: `open`, then `read` again and again. When `read`
+    returns `Assigned`, the engine claims those partitions at the sinks and answers with one `seek`; until then `read` returns
+    nothing of them. `close` comes last, and also after a failed `open`.
+    """
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect, list what there is. Called once.
+
+        Raises:
+            ConfigError: What was asked for does not exist; no sink has been touched yet.
+            RetryableError: It is not reachable now; the engine closes, waits and opens again.
+        """
+
+    @abstractmethod
+    def seek(self, positions: Positions) -> None:
+        """Go on from where the sinks stand. Called once for each `Assigned`.
+
+        Args:
+            positions: For each partition assigned, and for each generation of it that a sink knows, the lowest position of the
+                sinks. A partition that no sink has seen is absent: begin at its beginning.
+        """
+
+    @abstractmethod
+    def read(self, timeout: float) -> Item | None:
+        """The next piece, or None when there is nothing within `timeout` seconds or while a `seek` is awaited.
+
+        A `Document` is read to its end by the engine before `read` is called again. After `EndOfSource` it is not called again.
+
+        Raises:
+            RetryableError: As in `open`.
+        """
+
+    def pause(self, partitions: Sequence[str]) -> None:
+        """Return nothing of these partitions until `resume`, and keep connections alive. The memory budget is used up.
+
+        Called only for sources that hand out Messages; a document is simply not read on.
+        """
+
+    def resume(self, partitions: Sequence[str]) -> None:
+        """The opposite of `pause`."""
+
+    def commit(self, positions: Positions) -> None:
+        """Every sink has committed up to here. For sources that keep a position of their own, as a gauge.
+
+        May come late, and not for every chunk. What it keeps is never believed over the sinks' positions.
+        """
+
+    def close(self) -> None:
+        """Give everything back. Safe without `open` and when called again; nothing is read afterwards."""

@@ -1,0 +1,194 @@
+"""What a plugin hands to the engine: a record of what it is, and how to build it.
+
+Specs are data, so the registry can list, check and compare them, and name who gave them. They are made when a plugin's light module
+is imported, so `options` and the builders may be given as `"module:attribute"` strings: what they name is imported on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ddpm_core.config.options import PluginOptions
+    from ddpm_core.plugin.database import Database
+    from ddpm_core.plugin.format import Parser, Serializer
+    from ddpm_core.plugin.processor import Processor
+    from ddpm_core.plugin.sink import Sink
+    from ddpm_core.plugin.source import Source
+
+T = TypeVar("T")
+Lazy: TypeAlias = T | str
+"""The thing itself, or `"module:attribute"`, where it is."""
+
+Stability: TypeAlias = Literal["stable", "beta", "alpha"]
+Kind: TypeAlias = Literal["source", "format", "processor", "sink"]
+
+
+def resolve(thing: Lazy[T]) -> T:
+    """The thing that a `Lazy` stands for; imports its module when it is named by a string."""
+    if not isinstance(thing, str):
+        return thing
+    module, _, attribute = thing.partition(":")
+    return cast(T, getattr(importlib.import_module(module), attribute))
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """What a builder may know about the run.
+
+    Attributes:
+        pipeline: Name of the pipeline; sinks keep positions under it. `ingest` for `ddpm ingest`.
+        columns: Types that the user declared for columns, or None.
+        batch_rows: A parser's step should not hold more rows.
+        batch_bytes: Nor consume more bytes of the source, where its blocks allow.
+    """
+
+    pipeline: str = "ingest"
+    columns: pa.Schema | None = None
+    batch_rows: int = 65_536
+    batch_bytes: int = 8 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginSpec:
+    """What every kind of plugin says of itself.
+
+    Attributes:
+        name: How users name it: lower-case letters, digits and `_`, beginning with a letter.
+        summary: One line, no full stop.
+        options: Its options model, a subclass of `PluginOptions`.
+        stability: What users may rely on.
+        example: A command line or YAML that works, for `ddpm plugins show`.
+    """
+
+    kind: ClassVar[Kind]
+    name: str
+    summary: str
+    options: Lazy[type[PluginOptions]] = "ddpm_core.config.options:NoOptions"
+    stability: Stability = "stable"
+    example: str = ""
+
+    def options_model(self) -> type[PluginOptions]:
+        """The options model, imported now if it was named by a string."""
+        return resolve(self.options)
+
+    def capabilities(self) -> dict[str, str]:
+        """What it can do, as `ddpm plugins show` prints it: name -> value."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec(PluginSpec):
+    """Describes a source.
+
+    Attributes:
+        build: `build(options, context) -> Source`. Called once for each run; opens nothing.
+        schemes: The URL schemes that pick this source, such as `kafka`.
+        address: The option that a URL or path given by the user fills.
+    """
+
+    kind: ClassVar[Kind] = "source"
+    build: Lazy[Callable[[Any, BuildContext], Source]]
+    schemes: tuple[str, ...] = ()
+    address: str = "url"
+
+    def capabilities(self) -> dict[str, str]:
+        return {"URL schemes": ", ".join(self.schemes) or "none"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatSpec(PluginSpec):
+    """Describes a format.
+
+    Attributes:
+        parser: `parser(options, context) -> Parser`. Called once for each run.
+        serializer: `serializer(options, context) -> Serializer`, or None for a format that is only read.
+        suffixes: File suffixes that mean this format, with the dot, such as `.avro`.
+        magic: What documents of this format begin with; lets an error say what a wrongly named file really is.
+    """
+
+    kind: ClassVar[Kind] = "format"
+    parser: Lazy[Callable[[Any, BuildContext], Parser]]
+    serializer: Lazy[Callable[[Any, BuildContext], Serializer]] | None = None
+    suffixes: tuple[str, ...] = ()
+    magic: tuple[bytes, ...] = ()
+
+    def capabilities(self) -> dict[str, str]:
+        return {
+            "reads": "yes",
+            "writes": "yes" if self.serializer else "no",
+            "suffixes": ", ".join(self.suffixes) or "none",
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessorSpec(PluginSpec):
+    """Describes a processor.
+
+    Attributes:
+        build: `build(options, context) -> Processor`. Called once for each use in a pipeline.
+    """
+
+    kind: ClassVar[Kind] = "processor"
+    build: Lazy[Callable[[Any, BuildContext], Processor]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkSpec(PluginSpec):
+    """Describes a sink.
+
+    Attributes:
+        build: `build(options, context) -> Sink`. Called once for each use in a run; opens nothing.
+        schemes: The URL schemes that pick this sink, such as `postgresql`.
+        suffixes: The file suffixes that pick this sink, such as `.duckdb`.
+        address: The option that the URL or path given with `--to` fills.
+        guarantee: The best it gives.
+        modes: The ways it can write; empty for sinks without tables.
+        database: `database(options) -> Database`, for sinks that can be asked what they hold (`ddpm query`, `ddpm dlq`).
+    """
+
+    kind: ClassVar[Kind] = "sink"
+    build: Lazy[Callable[[Any, BuildContext], Sink]]
+    schemes: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    address: str = "url"
+    guarantee: Literal["exactly_once", "at_least_once"] = "at_least_once"
+    modes: tuple[str, ...] = field(default=())
+    database: Lazy[Callable[[Any], Database]] | None = None
+
+    def capabilities(self) -> dict[str, str]:
+        return {
+            "guarantee": self.guarantee.replace("_", " "),
+            "modes": ", ".join(self.modes) or "none",
+            "URL schemes": ", ".join(self.schemes) or "none",
+            "suffixes": ", ".join(self.suffixes) or "none",
+            "can be queried": "yes" if self.database else "no",
+        }
+
+
+SpecT = TypeVar("SpecT", bound=PluginSpec)
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin(Generic[SpecT]):
+    """A spec together with who gave it.
+
+    Attributes:
+        spec: What the plugin handed over.
+        distribution: The distribution that it came from, as pip names it.
+        version: That distribution's version.
+    """
+
+    spec: SpecT
+    distribution: str
+    version: str
+
+    @property
+    def owner(self) -> str:
+        """For messages: `format json (ddpm-core 0.1.0)`."""
+        return f"{self.spec.kind} {self.spec.name} ({self.distribution} {self.version})"
