@@ -20,6 +20,7 @@ class DocumentReport:
         status: `landed`: read to its end and committed. `skipped`: not read. `failed`: `error` says why; what was committed before
             stays. `stopped`: the run ended before the document did.
         note: Why it was read and from where, or why it was skipped and how to force it.
+        table: The table it goes to, or an empty string.
         records, rows, rejects: Committed in this run: records consumed, rows written, dead letters.
         error: For `failed`.
     """
@@ -27,6 +28,7 @@ class DocumentReport:
     name: str
     status: DocumentStatus
     note: str
+    table: str = ""
     records: int = 0
     rows: int = 0
     rejects: int = 0

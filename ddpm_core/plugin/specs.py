@@ -149,7 +149,8 @@ class SinkSpec(PluginSpec):
         address: The option that the URL or path given with `--to` fills.
         guarantee: The best it gives.
         modes: The ways it can write; empty for sinks without tables.
-        database: `database(options) -> Database`, for sinks that can be asked what they hold (`ddpm query`, `ddpm dlq`).
+        database: `database(address) -> Database`, for sinks that can be asked what they hold (`ddpm query`, `ddpm dlq`). The
+            address is what `--to` takes: a URL or a path. Called for each command; it may connect.
     """
 
     kind: ClassVar[Kind] = "sink"
@@ -159,7 +160,7 @@ class SinkSpec(PluginSpec):
     address: str = "url"
     guarantee: Literal["exactly_once", "at_least_once"] = "at_least_once"
     modes: tuple[str, ...] = field(default=())
-    database: Lazy[Callable[[Any], Database]] | None = None
+    database: Lazy[Callable[[str], Database]] | None = None
 
     def capabilities(self) -> dict[str, str]:
         return {
