@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.format import Parser as Parser
     from ddpm_core.plugin.format import Serializer as Serializer
     from ddpm_core.plugin.hookspecs import hookimpl as hookimpl
+    from ddpm_core.plugin.names import split_table as split_table
     from ddpm_core.plugin.processor import Processed as Processed
     from ddpm_core.plugin.processor import Processor as Processor
     from ddpm_core.plugin.sink import AtLeastOnceSink as AtLeastOnceSink
@@ -64,6 +65,7 @@ _HOME = {
     "plugin.database": ("Database", "DeadLetterFilter"),
     "plugin.format": ("DocumentWriter", "Parser", "Serializer"),
     "plugin.hookspecs": ("hookimpl",),
+    "plugin.names": ("split_table",),
     "plugin.processor": ("Processed", "Processor"),
     "plugin.sink": ("AtLeastOnceSink", "Sink"),
     "plugin.source": ("Source",),

@@ -89,13 +89,17 @@ class SourceSpec(PluginSpec):
     Attributes:
         build: `build(options, context) -> Source`. Called once for each run; opens nothing.
         schemes: The URL schemes that pick this source, such as `kafka`.
-        address: The option that a URL or path given by the user fills.
+        address: The option that URLs or paths given by the user fill.
+        documents: `documents(options) -> names`, for sources of documents: lists what the options mean, folders and patterns
+            resolved, without opening anything. Raises `ConfigError` with everything that is not there. Lets the engine choose
+            each document's format and table by its name.
     """
 
     kind: ClassVar[Kind] = "source"
     build: Lazy[Callable[[Any, BuildContext], Source]]
     schemes: tuple[str, ...] = ()
     address: str = "url"
+    documents: Lazy[Callable[[Any], list[str]]] | None = None
 
     def capabilities(self) -> dict[str, str]:
         return {"URL schemes": ", ".join(self.schemes) or "none"}

@@ -115,6 +115,8 @@ class TableSink(Sink):
     keeps_positions = True
     keeps_dead_letters = True
     dialect: ClassVar[Dialect]
+    refuse_nul: ClassVar[bool] = False
+    """Whether text with U+0000 is set aside before the database sees it."""
 
     def __init__(self, options: TableOptions, context: BuildContext, *, schema: str, table: str) -> None:
         self.options = options
@@ -254,7 +256,7 @@ class TableSink(Sink):
             ]
         from ddpm_core.schema.conform import conform
 
-        conformed = conform(data, self._target.columns)
+        conformed = conform(data, self._target.columns, refuse_nul=self.refuse_nul)
         rejects = list(conformed.rejects)
         if conformed.data is None or conformed.data.num_rows == 0:
             return rejects
