@@ -232,9 +232,11 @@ class TableSink(Sink):
         return pa.schema(list(fields.values())) if fields else None
 
     def claim(self, partitions: Sequence[str]) -> Positions:
-        if self.atomic:  # Everything is taken again, and what is known of it goes in the same transaction as the old rows.
-            return {}
         found: Positions = {}
+        if self._in_round:  # A run that is one round claims its later files inside it.
+            for partition in partitions:
+                found.update(self._claim(partition))
+            return found
         self.begin()
         try:
             self._look_at_target()
@@ -275,15 +277,16 @@ class TableSink(Sink):
         self._enter_round()
         self._keep(dead_letters)
         epochs: dict[str, int] = {}
+        stored = dict(self._stored)
         for partition in sorted(positions):
             stream = stream_of(partition)
             if stream not in epochs:
-                epochs[stream] = self._own(stream)
-            self._advance(partition, positions[partition])
+                epochs[stream] = self._own(stream, stored)
+            self._advance(partition, positions[partition], stored)
         self.end()
         self._in_round = False
         self._epochs.update(epochs)
-        self._stored.update({partition: position.offset for partition, position in positions.items()})
+        self._stored = stored
 
     def rollback(self) -> None:
         self.undo()
@@ -307,6 +310,8 @@ class TableSink(Sink):
             if self._target is not None:
                 self.fetch(f"DELETE FROM {self.qualified}")
             self.fetch(f"DELETE FROM {self._own_table(POSITIONS)} WHERE {self._of_target()}", self._target_key())
+            self._epochs.clear()
+            self._stored.clear()
             self._emptied = True
 
     def _forget_round(self) -> None:
@@ -441,7 +446,7 @@ class TableSink(Sink):
             del known[partition]  # The row that only holds the epoch of a partition with generations.
         return known
 
-    def _own(self, stream: str) -> int:
+    def _own(self, stream: str, stored: dict[str, int]) -> int:
         """Prove that this instance still owns the partition, and hold it until COMMIT. Returns the epoch."""
         table, p = self._own_table(POSITIONS), self.dialect.placeholder
         epoch = self._epochs.get(stream, 0)
@@ -456,21 +461,20 @@ class TableSink(Sink):
                 f"INSERT INTO {table} VALUES ({', '.join([p] * 6)}, now()) ON CONFLICT DO NOTHING RETURNING 1",
                 [*self._target_key(), stream, 0, epoch, "{}"],
             )
-            if won:
-                self._stored[stream] = 0
+            stored[stream] = 0
         if not won:
             raise FencedError([stream])
         return epoch
 
-    def _advance(self, partition: str, position: Position) -> None:
-        """Compare and set: from what this instance knows to the new position."""
+    def _advance(self, partition: str, position: Position, stored: dict[str, int]) -> None:
+        """Compare and set: from what this instance knows (`stored`, which is kept up to date) to the new position."""
         table, p = self._own_table(POSITIONS), self.dialect.placeholder
         detail = json.dumps(position.detail, ensure_ascii=False, sort_keys=True)
-        if partition in self._stored:
+        if partition in stored:
             won = self.fetch(
                 f"UPDATE {table} SET next_offset = {p}, detail = {p}, updated_at = now() "
                 f"WHERE {self._of_target()} AND partition = {p} AND next_offset = {p} RETURNING 1",
-                [position.offset, detail, *self._target_key(), partition, self._stored[partition]],
+                [position.offset, detail, *self._target_key(), partition, stored[partition]],
             )
         else:
             won = self.fetch(
@@ -479,6 +483,7 @@ class TableSink(Sink):
             )
         if not won:
             raise FencedError([partition])
+        stored[partition] = position.offset
 
     def _keep(self, dead_letters: Sequence[DeadLetter]) -> None:
         if not dead_letters:

@@ -1,0 +1,72 @@
+# Every command sets up what it needs: a virtual environment of its own in .venv, from pinned versions. Nothing but Python 3.11+ and make
+# has to be there.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The first interpreter that is new enough; `make PYTHON=...` names another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Constraints hold for what is installed and for what builds it.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+# A virtual environment that happens to be active must not leak in.
+unexport VIRTUAL_ENV
+unexport PYTHONPATH
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-unit test-integration test-kills test-logline lint format bench bench-smoke docs clean
+.DELETE_ON_ERROR:
+
+help: ## Show what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.runtime ## Load a shipped Avro file of 20,000 real flights into DuckDB, and ask it something
+	@rm -f demo.duckdb demo.duckdb.wal
+	$(BIN)/ddpm ingest --format avro test_data/flights.avro --to demo.duckdb
+	$(BIN)/ddpm query --db demo.duckdb "select carrier, count(*) as flights, round(avg(arr_delay), 1) as mean_delay from flights group by carrier order by flights desc limit 10"
+
+test: $(VENV)/.dev ## Run every unit and integration test; starts the services it needs itself
+	$(BIN)/python -m pytest
+
+test-unit: $(VENV)/.dev ## Run the unit tests only: quick, no services
+	$(BIN)/python -m pytest tests/unit plugins/ddpm-logline/tests
+
+test-integration: $(VENV)/.dev ## Run the tests against real services only
+	$(BIN)/python -m pytest tests/integration
+
+test-kills: $(VENV)/.dev ## Kill 100 ingests into DuckDB and 100 into Postgres at random moments
+	$(BIN)/python -m pytest tests/integration/test_kills.py --kills 100 -s
+
+lint: $(VENV)/.dev ## Check style, types and the floors between packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## Measure speed and memory against the bare libraries, as ratios in one run
+	$(BIN)/python -m benchmarks
+
+bench-smoke: $(VENV)/.dev ## Run every benchmark once on little data: they still work
+	$(BIN)/python -m benchmarks --smoke
+
+docs: $(VENV)/.dev ## Write the generated parts of the documentation anew
+	$(BIN)/python docs/generate.py
+
+clean: ## Remove the virtual environment and what the demo made
+	rm -rf $(VENV) .build demo.duckdb demo.duckdb.wal .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer was found; name one with PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@ $(VENV)/.runtime

@@ -1,0 +1,131 @@
+"""From options and the registry to a checked pipeline. Nothing is opened here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ddpm_core.config.options import PluginOptions, check_options
+from ddpm_core.engine.blame import blame
+from ddpm_core.errors import ConfigError
+from ddpm_core.plugin.database import Database
+from ddpm_core.plugin.format import Parser
+from ddpm_core.plugin.processor import Processor
+from ddpm_core.plugin.sink import Sink
+from ddpm_core.plugin.source import Source
+from ddpm_core.plugin.specs import BuildContext, FormatSpec, Plugin, ProcessorSpec, SinkSpec, SourceSpec, resolve
+from ddpm_core.registry import Registry
+
+DEFAULT_DATABASE = "ddpm.duckdb"
+"""Where rows go when nobody says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a run behaves, whatever its plugins are.
+
+    Attributes:
+        on_error: What happens to a record that cannot go on.
+        retry_for: Seconds that an environment which fails is waited for; None waits for ever.
+        reject_share, reject_run: Limits on rejects, see `RejectLimit`.
+        dead_letter_file: Where dead letters go for sinks that cannot keep them.
+    """
+
+    on_error: Literal["dead-letter", "fail"] = "dead-letter"
+    retry_for: float | None = 60.0
+    reject_share: float = 0.05
+    reject_run: int = 1000
+    dead_letter_file: Path = Path("ddpm-dead-letters.ndjson")
+
+
+@dataclass(frozen=True, slots=True)
+class SinkUse:
+    """A sink in a pipeline, by the name it has there."""
+
+    name: str
+    sink: Sink
+    plugin: Plugin[SinkSpec]
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """Everything that a run needs, built and not opened.
+
+    Attributes:
+        target, table: Where the rows go, for the report.
+    """
+
+    name: str
+    source: tuple[Source, Plugin[SourceSpec]]
+    parser: tuple[Parser, Plugin[FormatSpec]]
+    sinks: Sequence[SinkUse]
+    processors: Sequence[tuple[Processor, Plugin[ProcessorSpec]]] = ()
+    settings: Settings = field(default_factory=Settings)
+    target: str = ""
+    table: str = ""
+
+
+def build_source(plugin: Plugin[SourceSpec], options: Mapping[str, Any], context: BuildContext) -> Source:
+    """A source of this plugin. Raises `ConfigError` for its options, `PluginError` when the plugin fails."""
+    checked = checked_options(plugin, options)
+    return blame(plugin, lambda: resolve(plugin.spec.build)(checked, context))
+
+
+def build_parser(plugin: Plugin[FormatSpec], options: Mapping[str, Any], context: BuildContext) -> Parser:
+    """A parser of this format; errors as in `build_source`."""
+    checked = checked_options(plugin, options)
+    return blame(plugin, lambda: resolve(plugin.spec.parser)(checked, context))
+
+
+def build_sink(plugin: Plugin[SinkSpec], options: Mapping[str, Any], context: BuildContext) -> Sink:
+    """A sink of this plugin; errors as in `build_source`."""
+    checked = checked_options(plugin, options)
+    return blame(plugin, lambda: resolve(plugin.spec.build)(checked, context))
+
+
+def checked_options(plugin: Plugin[Any], options: Mapping[str, Any]) -> PluginOptions:
+    """The plugin's options model, filled and checked."""
+    model: type[PluginOptions] = blame(plugin, plugin.spec.options_model)
+    return check_options(model, options, owner=f"{plugin.spec.kind} {plugin.spec.name}")
+
+
+def option_names(plugin: Plugin[Any]) -> set[str]:
+    """The names of the options that a plugin has."""
+    return set(blame(plugin, plugin.spec.options_model).model_fields)
+
+
+def sink_for(address: str, registry: Registry) -> Plugin[SinkSpec]:
+    """The sink that a URL or path means.
+
+    Raises:
+        ConfigError: None does; names what is installed.
+    """
+    plugin = registry.sink_for(address)
+    if plugin is not None:
+        return plugin
+    scheme, separator, _ = address.partition("://")
+    known = [p for p in registry.all() if p.spec.kind == "sink"]
+    if separator:
+        schemes = sorted(s for p in known for s in p.spec.schemes)
+        raise ConfigError(f"no installed sink takes {scheme}:// addresses", hint=f"Known: {', '.join(schemes)}.")
+    suffixes = sorted(s for p in known for s in p.spec.suffixes)
+    raise ConfigError(
+        f"cannot tell what kind of database {address!r} is", hint=f"Use a URL, or a file name that ends in {', '.join(suffixes)}."
+    )
+
+
+def open_database(address: str | None, registry: Registry) -> Database:
+    """The database at this address, to be asked; the default one when there is no address.
+
+    Raises:
+        ConfigError: The address means no sink, or one that cannot be asked.
+        RetryableError, FatalError: It cannot be reached.
+    """
+    address = address or DEFAULT_DATABASE
+    plugin = sink_for(address, registry)
+    opener = plugin.spec.database
+    if opener is None:
+        raise ConfigError(f"{plugin.owner} cannot be queried")
+    return blame(plugin, lambda: resolve(opener)(address))

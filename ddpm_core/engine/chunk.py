@@ -1,0 +1,129 @@
+"""What moves through the engine: a piece of a source with its rows, its rejects, and the positions it leads from and to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ddpm_core.engine.report import DocumentReport
+from ddpm_core.records import Batch, Document, Messages, Parsed, Position, Positions, Reject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A record of a chunk that was rejected, and by whom.
+
+    Attributes:
+        record: Its number within the chunk's step.
+        reject: Reason and message; its `index` is not used any more.
+        stage: `parse`, `process` or `sink`.
+        plugin, version: Name of the plugin that judged, and its distribution's version.
+        sink: The sink that refused it, or an empty string.
+    """
+
+    record: int
+    reject: Reject
+    stage: str
+    plugin: str
+    version: str
+    sink: str = ""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A piece of a source on its way to the sinks.
+
+    Attributes:
+        source: The document or the messages that it came from.
+        step: What the parser made of it: original bytes and rows, for dead letters.
+        batches: The rows that go on, after the processors; may be empty.
+        refusals: What parser and processors rejected.
+        first, next: Partition -> where this chunk begins, and where the source stands after it.
+        document: The document's line in the report, or None for messages.
+        ends: It is the last of its document.
+        atomic: It must not be committed before its document ends.
+        known: How many of its records the sink had before, after trimming.
+    """
+
+    source: Messages | Document
+    step: Parsed
+    first: Positions
+    next: Positions
+    batches: list[Batch] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    document: DocumentReport | None = None
+    ends: bool = False
+    atomic: bool = False
+    known: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """What it counts for in the memory budget."""
+        return self.step.nbytes
+
+    @property
+    def records(self) -> int:
+        """Records of the source in this chunk that count."""
+        return self.step.records - self.known
+
+    @property
+    def rows(self) -> int:
+        """Rows that go on to the sinks."""
+        return sum(len(batch) for batch in self.batches)
+
+    def coordinates(self, record: int) -> tuple[str, int]:
+        """Partition and offset of a record of the step."""
+        if isinstance(self.source, Messages):
+            return self.source.partitions[record], self.source.offsets[record]
+        partition, position = next(iter(self.first.items()))
+        return partition, position.offset + record
+
+    def row_of(self, record: int) -> pa.RecordBatch | None:
+        """The parser's first row of this record, or None when it made none."""
+        if self.step.data is None:
+            return None
+        if self.step.origin is None:
+            return self.step.data.slice(record, 1)
+        import pyarrow.compute as pc
+
+        row = pc.index(self.step.origin, record).as_py()
+        return self.step.data.slice(row, 1) if row >= 0 else None
+
+    def after(self, known: Positions) -> Chunk | None:
+        """This chunk without what `known` says is there already; None when that is all of it."""
+        if all(p not in known or known[p].offset <= first.offset for p, first in self.first.items()) and not all(
+            _reached(known.get(p), position) for p, position in self.next.items()
+        ):
+            return self
+        if all(_reached(known.get(p), position) for p, position in self.next.items()):
+            return None
+
+        def wanted(record: int) -> bool:
+            partition, offset = self.coordinates(record)
+            return partition not in known or offset >= known[partition].offset
+
+        trimmed = replace(self, known=sum(not wanted(record) for record in range(self.step.records)))
+        trimmed.refusals = [refusal for refusal in self.refusals if wanted(refusal.record)]
+        trimmed.batches = [batch for batch in (_keep(batch, wanted) for batch in self.batches) if len(batch)]
+        return trimmed
+
+
+def _reached(known: Position | None, position: Position) -> bool:
+    if known is None:
+        return False
+    return known.offset > position.offset or (known.offset == position.offset and (known.finished or not position.finished))
+
+
+def _keep(batch: Batch, wanted: Callable[[int], bool]) -> Batch:
+    import pyarrow as pa
+
+    rows = [row for row, record in enumerate(_records(batch)) if wanted(record)]
+    return batch.take(pa.array(rows, pa.int64()))
+
+
+def _records(batch: Batch) -> Iterator[int]:
+    return iter(range(len(batch)) if batch.origin is None else batch.origin.to_pylist())

@@ -1,0 +1,134 @@
+"""Dead letters: what is kept of a record that was set aside, and where it is kept when no sink can."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddpm_core.engine.chunk import Chunk, Refusal
+from ddpm_core.errors import RetryableError
+from ddpm_core.records import DeadLetter, Document
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def dead_letter(chunk: Chunk, refusal: Refusal, *, pipeline: str) -> DeadLetter:
+    """The dead letter of a refused record: its original bytes, or its row where it has no bytes of its own.
+
+    The id is made of the source coordinates and the judge, so that the same record is kept once however often it is written.
+    """
+    partition, offset = chunk.coordinates(refusal.record)
+    reject, step = refusal.reject, chunk.step
+    raw = reject.raw
+    if raw is None and step.raw is not None:
+        raw = step.raw(refusal.record)
+    view = None
+    kind = "bytes"
+    if raw is None:
+        row = chunk.row_of(refusal.record)
+        if row is not None:
+            raw, view, kind = _ipc(row), _view(row), "arrow"
+    byte_offset = reject.byte_offset
+    if byte_offset is None and step.byte_offset is not None:
+        byte_offset = step.byte_offset(refusal.record)
+    identity = "\x1f".join((pipeline, partition, str(offset), refusal.stage, refusal.sink, reject.reason))
+    return DeadLetter(
+        id=hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(),
+        pipeline=pipeline,
+        source=chunk.source.name if isinstance(chunk.source, Document) else partition,
+        partition=partition,
+        offset=offset,
+        byte_offset=byte_offset,
+        stage=refusal.stage,
+        reason=reject.reason,
+        message=reject.message,
+        plugin=refusal.plugin,
+        plugin_version=refusal.version,
+        sink=refusal.sink,
+        payload=raw or b"",
+        payload_kind=kind,
+        view=view,
+        attempts=1,
+        created_at=datetime.now(UTC),
+    )
+
+
+class DeadLetterFile:
+    """Dead letters in a local file, one JSON object a line, for sinks that cannot keep them beside the data.
+
+    Args:
+        path: The file; it is made when the first dead letter comes, and only ever appended to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, letters: Sequence[DeadLetter]) -> None:
+        """Add these and wait until they are on disk. Called before the sink commits, so that none is lost.
+
+        A crash after it writes the same letters again; their ids are the same.
+
+        Raises:
+            RetryableError: The file cannot be written.
+        """
+        lines = []
+        for letter in letters:
+            fields = asdict(letter)
+            fields["payload"] = base64.b64encode(letter.payload).decode()
+            fields["created_at"] = letter.created_at.isoformat()
+            lines.append(json.dumps(fields) + "\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.writelines(lines)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RetryableError(
+                f"dead letters cannot be written to {self.path}: {error.strerror}", hint="Make room or fix its permissions."
+            ) from error
+
+
+def _ipc(row: pa.RecordBatch) -> bytes:
+    """One row as an Arrow IPC stream. Copied first, or the whole batch's buffers would go with it."""
+    import pyarrow as pa
+
+    row = row.take(pa.array([0], pa.int64()))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, row.schema) as writer:
+        writer.write_batch(row)
+    return bytes(sink.getvalue())
+
+
+def _view(row: pa.RecordBatch) -> str:
+    """The row as JSON that every database takes, for people; the payload has the exact values."""
+    values = row.to_pylist()[0] if len(set(row.schema.names)) == row.num_columns else dict(enumerate(_columns(row)))
+    return json.dumps(_plain(values), ensure_ascii=False)
+
+
+def _columns(row: pa.RecordBatch) -> list[Any]:
+    return [column[0].as_py() for column in row.columns]
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {_plain(str(key)): _plain(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case float() if not math.isfinite(value):
+            return str(value)
+        case bool() | int() | float() | None:
+            return value
+        case bytes():
+            return base64.b64encode(value).decode()
+        case _:
+            return str(value).replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()

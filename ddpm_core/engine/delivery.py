@@ -1,0 +1,361 @@
+"""The commit order: what is durable when, and therefore why a row lands exactly once.
+
+For each group of chunks, for each sink in turn:
+
+1. Trim: drop the records that this sink already has, by its own positions.
+2. Write: begin a transaction and write the rows. The sink sets aside the rows that it refuses; their neighbours are in.
+3. Dead letters that are kept elsewhere become durable.
+4. Dead letters that are kept beside the data, then the positions by compare-and-set on (offset, epoch), go into the same
+   transaction, last.
+5. COMMIT.
+
+When every sink has the group:
+
+6. The source is told.
+7. Observers are told.
+
+A crash before 5 leaves nothing of the group, and the position where it was: the next run reads the group again. A crash after 5 leaves
+all of it, and the position after it: the next run goes on behind it. There is no point in between. An error at COMMIT, where nobody
+knows which of the two happened, is no special case: the sink is reopened, its positions are read, and step 1 drops what had landed.
+
+Groups are delivered in the order of the source, one after the other, so what is committed is always a prefix. The sinks' own positions are
+the only truth; a source resumes from the lowest of them, and each sink trims what it has, so several sinks may stand at different places.
+
+What must land all at once (standard input, which cannot be read twice; `--mode replace`, which replaces all rows at once) stays one
+open transaction over many groups. Its chunks are not kept, so if the environment fails in between, the run ends and nothing has landed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from ddpm_core.engine.blame import blame
+from ddpm_core.engine.chunk import Chunk, Refusal
+from ddpm_core.engine.dead_letter import DeadLetterFile, dead_letter
+from ddpm_core.engine.limit import Counted, RejectLimit
+from ddpm_core.engine.recovery import Recovery
+from ddpm_core.errors import FatalError, FencedError, RetryableError
+from ddpm_core.plugin.sink import Sink
+from ddpm_core.plugin.specs import Plugin, SinkSpec
+from ddpm_core.records import DeadLetter, Position, Positions, stream_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Landed:
+    """What became of a chunk at a sink: rows written and records set aside."""
+
+    chunk: Chunk
+    rows: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def counted(self) -> Counted:
+        """For the limit on rejects."""
+        return Counted(self.chunk.records, frozenset(refusal.record for refusal in self.refusals))
+
+
+@dataclass(slots=True)
+class Round:
+    """A sink's transaction in progress."""
+
+    landed: list[Landed] = field(default_factory=list)
+    positions: Positions = field(default_factory=dict)
+    letters: list[DeadLetter] = field(default_factory=list)
+
+
+class SinkSlot:
+    """A sink of the pipeline with what delivery knows about it.
+
+    Attributes:
+        name: The sink's name in the pipeline.
+        positions: What this sink has committed, as far as is known.
+    """
+
+    def __init__(self, name: str, sink: Sink, plugin: Plugin[SinkSpec], limit: RejectLimit) -> None:
+        self.name = name
+        self.sink = sink
+        self.plugin = plugin
+        self.limit = limit
+        self.positions: Positions = {}
+        self.claimed: list[str] = []
+        self.round = Round()
+
+    def call(self, method: Callable[[], T]) -> T:
+        """Call into the plugin; an error that is none of DDPM's becomes a `PluginError` that names it."""
+        return blame(self.plugin, method)
+
+    def open(self) -> None:
+        """Open the sink, and claim again what was claimed before."""
+        self.call(self.sink.open)
+        if self.claimed:
+            self.positions = self.call(lambda: self.sink.claim(self.claimed))
+
+    def restore(self) -> None:
+        """After an error of the environment: start over, and learn what had been committed."""
+        self.call(self.sink.rollback)
+        self.call(self.sink.close)
+        self.open()
+
+    def give_up(self, partitions: Sequence[str]) -> None:
+        """These are another instance's now: forget the round, and never claim them again."""
+        self.call(self.sink.rollback)
+        lost = {stream_of(partition) for partition in partitions}
+        self.claimed = [partition for partition in self.claimed if partition not in lost]
+
+
+class Delivery:
+    """Delivers groups of chunks to every sink, in the order that this module describes. Used from one thread.
+
+    Args:
+        slots: The sinks, in the pipeline's order. Rejects of parser and processors belong to the first one.
+        pipeline: Its name.
+        recovery: What to do when the environment fails.
+        dead_letter_file: Where dead letters go for sinks that cannot keep them.
+        fail_on_reject: Stop at the first reject instead of setting it aside.
+        acknowledge: Called with a group's positions when every sink has it (step 6).
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[SinkSlot],
+        *,
+        pipeline: str,
+        recovery: Recovery,
+        dead_letter_file: DeadLetterFile,
+        fail_on_reject: bool = False,
+        acknowledge: Callable[[Positions], None] = lambda _: None,
+    ) -> None:
+        self._slots = slots
+        self._pipeline = pipeline
+        self._recovery = recovery
+        self._dead_letter_file = dead_letter_file
+        self._fail_on_reject = fail_on_reject
+        self._acknowledge = acknowledge
+        self._run = uuid.uuid4().hex
+        self.atomic = any(slot.sink.atomic for slot in slots)
+
+    def open(self) -> None:
+        """Open every sink, waiting for those that can be waited for."""
+        for slot in self._slots:
+            self._recovery.until_done(slot.name, slot.open, restore=partial(slot.call, slot.sink.close))
+
+    def claim(self, partitions: Sequence[str]) -> tuple[Positions, pa.Schema | None]:
+        """Take ownership at every sink. Returns where the source should go on, and the columns that the first sink expects.
+
+        That is the lowest of the sinks' positions; a partition that one of them does not know begins at its beginning.
+        """
+        known: list[Positions] = []
+        for slot in self._slots:
+            slot.claimed.extend(partitions)
+            claim = partial(slot.call, partial(slot.sink.claim, partitions))
+            found = self._recovery.until_done(slot.name, claim, restore=slot.restore)
+            if self.atomic:
+                found = {}  # Everything is taken again, into the place of what was there.
+            slot.positions.update(found)
+            if slot.sink.keeps_positions:
+                known.append(found)
+        schema = self._slots[0].call(self._slots[0].sink.expected_schema)
+        return _lowest(known), schema
+
+    def deliver(self, chunks: Sequence[Chunk]) -> list[Landed]:
+        """Make a group durable at every sink; the chunks of an atomic document, only when it ends.
+
+        Returns what landed now: at the first sink, with the refusals of all of them.
+
+        Raises:
+            FatalError: Too many rejects, or one where none may be; the environment did not come back. Nothing of the group was committed.
+            FencedError: Another instance owns some of the partitions. The sink was rolled back; deliver the other chunks again.
+            Stopped: The user wanted to stop while it waited.
+        """
+        ends = not self.atomic and all(chunk.ends or not chunk.atomic for chunk in chunks)
+        reached = {partition: position for chunk in chunks for partition, position in chunk.next.items()}
+        return self._each_sink(lambda slot: self._into(slot, chunks, commit=ends), reached if ends else {})
+
+    def finish(self) -> list[Landed]:
+        """Commit what an atomic run has gathered. Called once, after the last group. Returns what landed."""
+        if not self.atomic:
+            return []
+        return self._each_sink(self._commit_at_the_end, {})
+
+    def abandon(self) -> None:
+        """Forget what is written and not committed."""
+        for slot in self._slots:
+            slot.call(slot.sink.rollback)
+            slot.round = Round()
+
+    def close(self) -> None:
+        """Close every sink; what is not committed is forgotten."""
+        for slot in self._slots:
+            slot.call(slot.sink.rollback)
+            slot.call(slot.sink.close)
+
+    def cancel(self) -> None:
+        """Make a blocked sink return. Called from another thread."""
+        for slot in self._slots:
+            slot.call(slot.sink.cancel)
+
+    def _each_sink(self, deliver: Callable[[SinkSlot], list[Landed]], positions: Positions) -> list[Landed]:
+        landed: list[Landed] = []
+        for slot in self._slots:
+            here = deliver(slot)
+            if slot is self._slots[0]:
+                landed = here
+            else:
+                _add_refusals(landed, here)
+        if positions:
+            self._acknowledge(positions)  # 6.
+        return landed
+
+    def _into(self, slot: SinkSlot, chunks: Sequence[Chunk], *, commit: bool) -> list[Landed]:
+        """Steps 1 to 5 for one sink. A group that is not committed yet joins the sink's open round."""
+        if slot.round.landed or not commit:
+            self._join_round(slot, chunks)
+            return self._commit_at_the_end(slot) if commit else []
+        attempts: list[Landed] = []
+
+        def attempt() -> list[Landed]:
+            slot.round = Round()
+            self._write(slot, chunks)
+            attempts[:] = [*slot.round.landed, *_committed_unseen(attempts, slot.round.landed)]
+            self._commit(slot)
+            return attempts
+
+        try:
+            return self._recovery.until_done(slot.name, attempt, restore=slot.restore)
+        except FencedError as error:
+            slot.give_up(error.partitions)
+            raise
+        finally:
+            slot.round = Round()
+
+    def _join_round(self, slot: SinkSlot, chunks: Sequence[Chunk]) -> None:
+        """Write into the open round. Only its first group can be written again: the others are not kept."""
+        if not slot.round.landed:
+
+            def attempt() -> None:
+                slot.round = Round()
+                self._write(slot, chunks)
+
+            self._recovery.until_done(slot.name, attempt, restore=slot.restore)
+            return
+        try:
+            self._write(slot, chunks)
+        except RetryableError as error:
+            raise FatalError(f"{error.message}; nothing has landed", hint="Run the same command again.") from error
+
+    def _write(self, slot: SinkSlot, chunks: Sequence[Chunk]) -> None:
+        """Steps 1 and 2."""
+        for whole in chunks:
+            chunk = whole.after(slot.positions)  # 1.
+            if chunk is None:
+                continue
+            landed = Landed(chunk, refusals=list(chunk.refusals) if slot is self._slots[0] else [])
+            for batch in chunk.batches:
+                rejects = slot.call(partial(slot.sink.write, batch))  # 2.
+                landed.rows += len(batch) - len(rejects)
+                landed.refusals += [
+                    Refusal(batch.record(r.index), r, "sink", slot.plugin.spec.name, slot.plugin.version, slot.name)
+                    for r in rejects
+                ]
+            slot.round.landed.append(landed)
+            slot.round.letters += [dead_letter(chunk, r, pipeline=self._pipeline) for r in landed.refusals]
+            self._advance(slot, landed)
+        self._check_rejects(slot)
+
+    def _advance(self, slot: SinkSlot, landed: Landed) -> None:
+        """Where the sink will stand after this chunk; the rows landed so far tell a dropped table from a file without rows."""
+        for partition, position in landed.chunk.next.items():
+            before = slot.round.positions.get(partition) or slot.positions.get(partition) or landed.chunk.first[partition]
+            rows = int(before.detail.get("rows", 0)) + landed.rows
+            slot.round.positions[partition] = Position(position.offset, {**position.detail, "rows": rows, "run": self._run})
+
+    def _check_rejects(self, slot: SinkSlot) -> None:
+        refused = next(((one.chunk, refusal) for one in slot.round.landed for refusal in one.refusals), None)
+        if refused is None:
+            return
+        chunk, refusal = refused
+        letter = dead_letter(chunk, refusal, pipeline=self._pipeline)
+        first = f"{letter.source}, record {letter.offset + 1:,}: {letter.reason}: {letter.message}"
+        if self._fail_on_reject:
+            raise FatalError(first, hint="It was not set aside because of --on-error fail; what was committed before stays.")
+        problem = slot.limit.problem(landed.counted() for landed in slot.round.landed)
+        if problem:
+            raise FatalError(
+                f"{problem}; the first: {first}",
+                hint="That is hardly bad rows: check the format, or raise --max-reject-share. What was committed before stays.",
+            )
+
+    def _commit(self, slot: SinkSlot) -> None:
+        """Steps 3 to 5."""
+        current = slot.round
+        if not current.positions and not self.atomic:
+            return
+        if current.letters and not slot.sink.keeps_dead_letters:
+            self._dead_letter_file.append(current.letters)  # 3.
+        letters = current.letters if slot.sink.keeps_dead_letters else []
+        slot.call(lambda: slot.sink.commit(current.positions, letters))  # 4. and 5.
+        if slot.sink.keeps_positions:
+            slot.positions.update(current.positions)
+        slot.limit.committed(landed.counted() for landed in current.landed)
+
+    def _commit_at_the_end(self, slot: SinkSlot) -> list[Landed]:
+        """Commit a round of many groups. It cannot be written again, but whether it landed can be found out."""
+        current, unsure = slot.round, False
+
+        def attempt() -> None:
+            nonlocal unsure
+            if unsure:
+                here = slot.positions
+                if all(p in here and here[p].detail.get("run") == self._run for p in current.positions):
+                    return
+                raise FatalError(
+                    f"{slot.name}: the connection was lost before the end; nothing has landed", hint="Run the same command again."
+                )
+            unsure = True
+            self._commit(slot)
+
+        self._recovery.until_done(slot.name, attempt, restore=slot.restore)
+        slot.round = Round()
+        return current.landed
+
+
+def _lowest(known: Sequence[Positions]) -> Positions:
+    """For each partition that every sink knows, the position of the one furthest behind."""
+    if not known:
+        return {}
+    everywhere = set(known[0]).intersection(*known[1:])
+    return {p: min((positions[p] for positions in known), key=lambda at: (at.offset, at.finished)) for p in everywhere}
+
+
+def _committed_unseen(before: Sequence[Landed], now: Sequence[Landed]) -> list[Landed]:
+    """What an earlier try wrote and this one found to have landed: its COMMIT went through and only the reply was lost."""
+    again = {stream for one in now for stream in one.chunk.next}
+    return [one for one in before if not again & set(one.chunk.next)]
+
+
+def _add_refusals(landed: list[Landed], more: Sequence[Landed]) -> None:
+    of_chunk = {id(one.chunk.step): one for one in landed}
+    for other in more:
+        if other.refusals and id(other.chunk.step) in of_chunk:
+            of_chunk[id(other.chunk.step)].refusals += other.refusals
+        elif other.refusals:
+            landed.append(Landed(other.chunk, 0, other.refusals))
+
+
+def reasons(landed: Sequence[Landed]) -> Counter[str]:
+    """Reason code -> how many records were set aside for it."""
+    return Counter(refusal.reject.reason for one in landed for refusal in one.refusals)
+
+
+def streams(chunk: Chunk) -> set[str]:
+    """The partitions that a chunk belongs to, without their generations."""
+    return {stream_of(partition) for partition in chunk.next}

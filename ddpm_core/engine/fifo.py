@@ -1,0 +1,104 @@
+"""The one queue between the engine's two threads: in order, bounded in bytes, closable from either side."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ddpm_core.engine.chunk import Chunk
+from ddpm_core.engine.report import DocumentReport
+from ddpm_core.errors import DdpmError
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Ask the sinks to take over these partitions and to say where they stand."""
+
+    partitions: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """A document of one transaction broke off: forget what was written of it."""
+
+    document: DocumentReport
+    error: DdpmError
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing more will come."""
+
+
+FifoItem = Chunk | Claim | Abandon | End
+
+
+class Closed(Exception):  # noqa: N818 - not an error: the other side has gone
+    """The other side has gone; there is no point in going on."""
+
+
+class Fifo:
+    """Chunks and control items, first in first out.
+
+    `put` waits while more than `budget` bytes are queued or being written; control items pass the bound. The bytes of a chunk are
+    given back by `release`, after it has been committed, so the budget covers all that is in flight.
+
+    Args:
+        budget: Bytes of the source that may be in flight.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._in_flight = 0
+        self._items: deque[FifoItem] = deque()
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, item: FifoItem) -> None:
+        """Append; waits for room if it is a chunk. Raises `Closed`."""
+        with self._changed:
+            if isinstance(item, Chunk):
+                self._changed.wait_for(lambda: self._closed or self._in_flight < self._budget)
+                self._in_flight += item.nbytes
+            if self._closed:
+                raise Closed
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def take(self, max_bytes: int) -> list[Chunk] | Claim | Abandon | End:
+        """The next control item, or the chunks at the head: whatever has gathered, up to `max_bytes`. Waits. Raises `Closed`.
+
+        What gathered while the last transaction was being written is the next one: a quiet pipeline commits at once, a busy one
+        in large transactions.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._items)
+            if self._closed:
+                raise Closed
+            head = self._items.popleft()
+            if not isinstance(head, Chunk):
+                return head
+            chunks, size = [head], head.nbytes
+            while self._items and not chunks[-1].atomic:
+                following = self._items[0]
+                if not isinstance(following, Chunk) or following.atomic or size + following.nbytes > max_bytes:
+                    break
+                chunks.append(following)
+                size += following.nbytes
+                self._items.popleft()
+            return chunks
+
+    def release(self, chunks: Sequence[Chunk]) -> None:
+        """These chunks are done with: their bytes no longer count."""
+        with self._changed:
+            self._in_flight -= sum(chunk.nbytes for chunk in chunks)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Wake both sides; what is queued is forgotten."""
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._changed.notify_all()

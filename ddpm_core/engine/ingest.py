@@ -1,0 +1,278 @@
+"""`ddpm ingest`: from paths and flags to one pipeline for each table and format, run one after the other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import PurePath
+from typing import Any, Literal
+
+from ddpm_core.config.options import check_options
+from ddpm_core.engine.blame import blame
+from ddpm_core.engine.build import (
+    DEFAULT_DATABASE,
+    Pipeline,
+    Settings,
+    SinkUse,
+    build_parser,
+    build_sink,
+    build_source,
+    option_names,
+    sink_for,
+)
+from ddpm_core.engine.report import DocumentReport, Report
+from ddpm_core.engine.runner import Runner
+from ddpm_core.errors import ConfigError, Problem
+from ddpm_core.plugin.events import DocumentEnded, Event
+from ddpm_core.plugin.specs import BuildContext, FormatSpec, Plugin, resolve
+from ddpm_core.registry import Registry
+
+STDIN = "-"
+NAME = "ingest"
+"""The pipeline's name: sinks keep positions under it, so every `ddpm ingest` into a table knows what the others landed."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestRequest:
+    """What the user asked for, as typed.
+
+    Attributes:
+        paths: Files, folders, patterns, `-`.
+        format: Name of the format, or None: each file's suffix decides.
+        to: Where to, a URL or a path; None is `ddpm.duckdb`.
+        table: `[schema.]table`, or None: each file's own name.
+        mode, key: How to write; None is append, or upsert when there is a key.
+        columns: Declared types, such as `ts=timestamp,amount=decimal(12,2)`.
+        options: Further options of plugins, each `KIND.NAME=VALUE`.
+        again: Take finished files again.
+        on_error, retry_for, reject_share, reject_run: See `Settings`.
+    """
+
+    paths: tuple[str, ...]
+    format: str | None = None
+    to: str | None = None
+    table: str | None = None
+    mode: str | None = None
+    key: tuple[str, ...] = ()
+    columns: str | None = None
+    options: tuple[str, ...] = ()
+    again: bool = False
+    on_error: Literal["dead-letter", "fail"] = "dead-letter"
+    retry_for: float = 60.0
+    reject_share: float = 0.05
+    reject_run: int = 1000
+
+
+@dataclass(slots=True)
+class _Group:
+    """Files that have format and table in common: they are one pipeline."""
+
+    format: Plugin[FormatSpec]
+    table: str
+    paths: list[str] = field(default_factory=list)
+
+
+class Ingest:
+    """One `ddpm ingest`. Everything is checked when it is made; nothing is opened before `run`.
+
+    Args:
+        request: What the user asked for.
+        registry: What is installed.
+        observers: Called with every event, from the engine's threads.
+
+    Raises:
+        ConfigError: Unknown names, wrong options, files that are not there; all of them that can be seen at once.
+    """
+
+    def __init__(self, request: IngestRequest, registry: Registry, *, observers: Sequence[Callable[[Event], None]] = ()) -> None:
+        self._request = request
+        self._registry = registry
+        self._observers = [*observers, *_plugins_as_observers(registry)]
+        self._options = _split_options(request.options)
+        self._sink_plugin = sink_for(request.to or DEFAULT_DATABASE, registry)
+        self._context = BuildContext(pipeline=NAME, columns=_columns(request.columns))
+        self._skipped: list[DocumentReport] = []
+        self._stopping = threading.Event()
+        self._runner: Runner | None = None
+        groups = self._groups()
+        self._settings = Settings(
+            on_error=request.on_error,
+            retry_for=request.retry_for,
+            reject_share=request.reject_share,
+            reject_run=request.reject_run,
+        )
+        self._pipelines = [self._pipeline(group) for group in groups]
+
+    def run(self) -> Report:
+        """Run every pipeline in turn, and put their reports together. Called once.
+
+        Raises:
+            ConfigError: The target cannot do what is asked.
+        """
+        whole = Report(NAME, target=self._request.to or DEFAULT_DATABASE, documents=list(self._skipped))
+        for skipped in self._skipped:
+            self._emit(DocumentEnded(skipped.name, "skipped", skipped.note))
+        for pipeline in self._pipelines:
+            if self._stopping.is_set():
+                whole.status = "stopped"
+                break
+            self._runner = Runner(pipeline, observers=self._observers)
+            if self._stopping.is_set():
+                self._runner.stop()
+            _add(whole, self._runner.run())
+            if whole.error is not None or whole.status == "stopped":
+                break
+        return whole
+
+    def stop(self) -> None:
+        """Ask it to end soon; see `Runner.stop`. Safe from any thread and from signal handlers."""
+        self._stopping.set()
+        if self._runner is not None:
+            self._runner.stop()
+
+    def _emit(self, event: Event) -> None:
+        for observer in self._observers:
+            observer(event)
+
+    def _groups(self) -> list[_Group]:
+        """The files asked for, by table and format."""
+        groups: dict[tuple[str, str], _Group] = {}
+        asked = set(self._request.paths)
+        problems = []
+        for path in self._documents():
+            plugin = self._format_of(path)
+            if plugin is None and path in asked:
+                problems.append(self._no_format(path))
+                continue
+            if plugin is None:
+                note = "no installed format has its suffix; name one with --format"
+                self._skipped.append(DocumentReport(path, "skipped", note))
+                continue
+            table = self._table_of(path, plugin)
+            group = groups.setdefault((plugin.spec.name, table), _Group(plugin, table))
+            group.paths.append(path)
+        if problems:
+            raise ConfigError(problems)
+        if not groups:
+            names = ", ".join(document.name for document in self._skipped[:3])
+            raise ConfigError(f"none of the files has a known suffix: {names}", hint="Name the format with --format.")
+        return list(groups.values())
+
+    def _documents(self) -> list[str]:
+        plugin = self._registry.source("files")
+        options = check_options(
+            blame(plugin, plugin.spec.options_model), self._source_options(self._request.paths), owner="source files"
+        )
+        documents = plugin.spec.documents
+        if documents is None:
+            return list(self._request.paths)
+        return blame(plugin, lambda: resolve(documents)(options))
+
+    def _source_options(self, paths: Sequence[str]) -> dict[str, Any]:
+        again = self._request.again or self._mode() == "replace"
+        return {"paths": tuple(paths), "again": again, **self._options["source"]}
+
+    def _format_of(self, path: str) -> Plugin[FormatSpec] | None:
+        if self._request.format is not None:
+            return self._registry.format(self._request.format)
+        return None if path == STDIN else self._registry.format_for(path)
+
+    def _no_format(self, path: str) -> Problem:
+        known = ", ".join(self._registry.names("format"))
+        if path == STDIN:
+            return Problem("standard input", "has no suffix that tells its format", f"name it with --format: {known}")
+        return Problem(path, "no installed format has this suffix", f"name one with --format: {known}")
+
+    def _table_of(self, path: str, plugin: Plugin[FormatSpec]) -> str:
+        """The table as asked for, or the file's own name without the format's suffix, quoted so that dots in it stay."""
+        if self._request.table is not None or "table" not in option_names(self._sink_plugin):
+            return self._request.table or ""
+        if path == STDIN:
+            return "stdin"
+        name = PurePath(path).name
+        suffix = max((s for s in plugin.spec.suffixes if name.lower().endswith(s)), key=len, default="")
+        stem = name[: len(name) - len(suffix)] if suffix else PurePath(name).stem
+        return stem if stem.isidentifier() else '"' + (stem or name).replace('"', '""') + '"'
+
+    def _mode(self) -> str:
+        return self._request.mode or ("upsert" if self._request.key else "append")
+
+    def _pipeline(self, group: _Group) -> Pipeline:
+        source_plugin = self._registry.source("files")
+        sink = build_sink(self._sink_plugin, self._sink_options(group.table), self._context)
+        return Pipeline(
+            name=NAME,
+            source=(build_source(source_plugin, self._source_options(group.paths), self._context), source_plugin),
+            parser=(build_parser(group.format, self._options["format"], self._context), group.format),
+            sinks=[SinkUse(self._sink_plugin.spec.name, sink, self._sink_plugin)],
+            settings=self._settings,
+            target=self._request.to or DEFAULT_DATABASE,
+            table=group.table,
+        )
+
+    def _sink_options(self, table: str) -> Mapping[str, Any]:
+        """What the flags say, for the options that this sink has; what was typed for one that it has not is an error."""
+        request, spec = self._request, self._sink_plugin.spec
+        names = option_names(self._sink_plugin)
+        values: dict[str, Any] = {spec.address: request.to or DEFAULT_DATABASE}
+        defaults = {"table": table, "mode": self._mode(), "key": request.key}
+        typed = {"table": request.table, "mode": request.mode, "key": request.key}
+        values |= {name: value for name, value in defaults.items() if name in names or typed[name]}
+        return values | self._options["sink"]
+
+
+def _split_options(options: Sequence[str]) -> dict[str, dict[str, str]]:
+    """`KIND.NAME=VALUE` -> kind -> name -> value."""
+    split: dict[str, dict[str, str]] = {"source": {}, "format": {}, "sink": {}}
+    problems = []
+    for option in options:
+        target, separator, value = option.partition("=")
+        kind, dot, name = target.partition(".")
+        if not separator or not dot or not name or kind not in split:
+            problems.append(Problem(f"option {target!r}", "is not of the form KIND.NAME=VALUE", "KIND is source, format or sink"))
+        else:
+            split[kind][name] = value
+    if problems:
+        raise ConfigError(problems)
+    return split
+
+
+def _columns(text: str | None) -> Any:
+    if text is None:
+        return None
+    from ddpm_core.schema.declare import parse_columns
+
+    return parse_columns(text)
+
+
+def _plugins_as_observers(registry: Registry) -> list[Callable[[Event], None]]:
+    """The installed plugins' `ddpm_event`, if any has one; each that fails is logged once."""
+    if not registry.has_observers:
+        return []
+    import logging
+
+    failed: set[str] = set()
+
+    def note(owner: str, error: Exception) -> None:
+        if owner not in failed:
+            failed.add(owner)
+            logging.getLogger("ddpm.engine").warning("the observer of %s failed and is ignored: %s", owner, error)
+
+    return [partial(registry.observe, failed=note)]
+
+
+_WORST: tuple[str, ...] = ("landed", "dead_letters", "failed", "stopped")
+
+
+def _add(whole: Report, part: Report) -> None:
+    whole.records += part.records
+    whole.rows += part.rows
+    whole.nbytes += part.nbytes
+    whole.seconds += part.seconds
+    whole.documents += part.documents
+    whole.error = whole.error or part.error
+    whole.status = max(whole.status, part.status, key=_WORST.index)
+    for reason, count in part.rejects.items():
+        whole.rejects[reason] = whole.rejects.get(reason, 0) + count

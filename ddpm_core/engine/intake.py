@@ -1,0 +1,288 @@
+"""The first of the engine's two threads: source, parser, processors. It gathers chunks and hands them to load.
+
+It alone touches the source. What load answers comes back through a queue that is looked at between two reads.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ddpm_core.engine.blame import blame
+from ddpm_core.engine.chunk import Chunk, Refusal
+from ddpm_core.engine.fifo import Abandon, Claim, Closed, End, Fifo
+from ddpm_core.engine.recovery import Recovery, Stopped
+from ddpm_core.engine.report import DocumentReport
+from ddpm_core.errors import DataError, DdpmError, FencedError, PluginError
+from ddpm_core.plugin.events import ChunkRead, DocumentEnded, DocumentStarted, Event
+from ddpm_core.plugin.format import Parser
+from ddpm_core.plugin.processor import Processor
+from ddpm_core.plugin.source import Source
+from ddpm_core.plugin.specs import FormatSpec, Plugin, ProcessorSpec, SourceSpec
+from ddpm_core.records import (
+    Assigned,
+    Batch,
+    Document,
+    EndOfSource,
+    Failed,
+    Item,
+    Messages,
+    Parsed,
+    Position,
+    Positions,
+    Revoked,
+    Skipped,
+    stream_of,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+log = logging.getLogger("ddpm.engine.intake")
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Load's answer to a claim: where to go on, and the columns that the target expects."""
+
+    positions: Positions
+    schema: pa.Schema | None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Load's word that every sink has reached these positions."""
+
+    positions: Positions
+
+
+Answer = Claimed | Committed
+
+
+class Intake:
+    """Reads, parses, processes, in the order of the source.
+
+    Args:
+        source, parser, processors: The pipeline's plugins, each with whose it is.
+        fifo: Where chunks and claims go.
+        answers: Where load's answers come from.
+        recovery: What to do when the source is not reachable.
+        stopping: Set when the run is to end early.
+        documents: The report's list; every document gets its line there.
+        emit: Told what happens.
+        table: Where it all goes, for the report.
+    """
+
+    IDLE = 0.5
+
+    def __init__(
+        self,
+        *,
+        source: tuple[Source, Plugin[SourceSpec]],
+        parser: tuple[Parser, Plugin[FormatSpec]],
+        processors: Sequence[tuple[Processor, Plugin[ProcessorSpec]]],
+        fifo: Fifo,
+        answers: queue.SimpleQueue[Answer],
+        recovery: Recovery,
+        stopping: threading.Event,
+        documents: list[DocumentReport],
+        emit: Callable[[Event], None],
+        table: str = "",
+    ) -> None:
+        self._source, self._source_plugin = source
+        self._parser, self._parser_plugin = parser
+        self._processors = processors
+        self._fifo = fifo
+        self._answers = answers
+        self._recovery = recovery
+        self._stopping = stopping
+        self._documents = documents
+        self._emit = emit
+        self._table = table
+        self._claims_open = 0
+        self.fenced: set[str] = set()
+        """Partitions that another instance took over; load adds to it, and no more chunks of them are made."""
+
+    def run(self) -> None:
+        """Until the source ends or the run stops. Closes what it opened.
+
+        Raises:
+            ConfigError, FatalError, PluginError: The run cannot go on. Chunks handed over before are load's to finish.
+        """
+        try:
+            self._recovery.until_done("source", self._open, restore=self._close_source)
+            for processor, plugin in self._processors:
+                blame(plugin, processor.open)
+            while not self._stopping.is_set() and self._step():
+                pass
+            self._fifo.put(End())
+        except (Closed, Stopped):
+            log.debug("intake stops: the run is over")
+        finally:
+            self._close_source()
+            for processor, plugin in self._processors:
+                blame(plugin, processor.close)
+
+    def _open(self) -> None:
+        blame(self._source_plugin, self._source.open)
+
+    def _close_source(self) -> None:
+        blame(self._source_plugin, self._source.close)
+
+    def _step(self) -> bool:
+        """Read one item and deal with it. False when the source has ended."""
+        self._listen(wait=False)
+        item = self._recovery.until_done("source", self._read, restore=self._reopen)
+        match item:
+            case None:
+                if self._claims_open:
+                    self._listen(wait=True)
+            case EndOfSource():
+                return False
+            case Assigned(partitions):
+                self._claims_open += 1
+                self._fifo.put(Claim(partitions))
+            case Revoked():
+                raise PluginError(f"{self._source_plugin.owner} revoked partitions, which a bounded run does not allow")
+            case Skipped(name, note):
+                self._documents.append(DocumentReport(name, "skipped", note, self._table))
+                self._emit(DocumentEnded(name, "skipped", note))
+            case Failed(name, error):
+                self._failed(DocumentReport(name, "failed", "", self._table), error)
+            case Document():
+                self._document(item)
+            case Messages():
+                self._messages(item)
+        return True
+
+    def _read(self) -> Item | None:
+        return blame(self._source_plugin, lambda: self._source.read(self.IDLE))
+
+    def _reopen(self) -> None:
+        self._close_source()
+        self._open()
+
+    def _listen(self, *, wait: bool) -> None:
+        """Take in load's answers; with `wait`, at most `IDLE` seconds for the first."""
+        while True:
+            try:
+                answer = self._answers.get(block=wait, timeout=self.IDLE if wait else None)
+            except queue.Empty:
+                return
+            wait = False
+            match answer:
+                case Claimed(positions, schema):
+                    self._claims_open -= 1
+                    if schema is not None:
+                        blame(self._parser_plugin, partial(self._parser.expect, schema))
+                    blame(self._source_plugin, partial(self._source.seek, positions))
+                case Committed(positions):
+                    blame(self._source_plugin, partial(self._source.commit, positions))
+
+    def _messages(self, messages: Messages) -> None:
+        parsed = blame(self._parser_plugin, lambda: self._parser.parse_messages(messages))
+        self._hand_over(Chunk(messages, parsed, messages.first, messages.next))
+
+    def _document(self, document: Document) -> None:
+        line = DocumentReport(document.name, "stopped", document.note, self._table)
+        self._documents.append(line)
+        start_byte = int(document.start.detail.get("resume", {}).get("byte", 0))
+        self._emit(DocumentStarted(document.name, document.note, document.size, start_byte))
+        try:
+            for chunk in self._chunks_of(document, line):
+                if self._stopping.is_set():
+                    return
+                self._hand_over(chunk)
+        except (DataError, FencedError) as error:
+            self._documents.remove(line)
+            self._failed(line, error)
+            return
+        self._emit(DocumentEnded(document.name, "landed", document.note))
+
+    def _chunks_of(self, document: Document, line: DocumentReport) -> Iterator[Chunk]:
+        """The steps of a document as chunks, and a last one that says that it has been read to its end."""
+        start = document.start
+        known_rows = int(start.detail.get("rows", 0))
+        if not self._parser.resumable:
+            document.start = Position(0)  # It is read from its beginning, and delivery drops what is there already.
+        offset = document.start.offset
+        last = Position(offset, {**document.detail, **_resume(start.detail), "rows": known_rows})
+        for parsed in self._steps(document):
+            following = Position(last.offset + parsed.records, {**document.detail, **_resume({"resume": parsed.resume})})
+            yield self._chunk(document, line, parsed, last, following)
+            last = following
+        end = Position(last.offset, {**last.detail, "finished": True})
+        yield self._chunk(document, line, Parsed(None, 0), last, end, ends=True)
+
+    def _steps(self, document: Document) -> Iterator[Parsed]:
+        """The parser's steps; an error that is none of DDPM's names the plugin."""
+        steps = iter(blame(self._parser_plugin, lambda: self._parser.parse_document(document)))
+        while True:
+            parsed = blame(self._parser_plugin, lambda: next(steps, None))
+            if parsed is None:
+                return
+            yield parsed
+
+    def _chunk(
+        self, document: Document, line: DocumentReport, parsed: Parsed, first: Position, following: Position, *, ends: bool = False
+    ) -> Chunk:
+        if stream_of(document.partition) in self.fenced:
+            raise FencedError([document.name], hint="Wait until it has ended; then run the same command again.")
+        return Chunk(
+            source=document,
+            step=parsed,
+            first={document.partition: first},
+            next={document.partition: following},
+            document=line,
+            ends=ends,
+            atomic=document.atomic,
+        )
+
+    def _hand_over(self, chunk: Chunk) -> None:
+        """Run the processors over a chunk and give it to load; waits while too much is in flight."""
+        parser = self._parser_plugin
+        chunk.refusals = [Refusal(r.index, r, "parse", parser.spec.name, parser.version) for r in chunk.step.rejects]
+        if chunk.step.data is not None and chunk.step.data.num_rows:
+            batch: Batch | None = Batch(chunk.step.data, chunk.step.origin, chunk.source)
+            for processor, plugin in self._processors:
+                if batch is None:
+                    break
+                batch = self._process(chunk, batch, processor, plugin)
+            if batch is not None and len(batch):
+                chunk.batches = [batch]
+        self._hold_back(chunk)
+        self._fifo.put(chunk)
+        self._emit(ChunkRead(chunk.records, chunk.nbytes))
+
+    def _process(self, chunk: Chunk, batch: Batch, processor: Processor, plugin: Plugin[ProcessorSpec]) -> Batch | None:
+        processed = blame(plugin, lambda: processor.process(batch))
+        chunk.refusals += [
+            Refusal(batch.record(r.index), r, "process", plugin.spec.name, plugin.version) for r in processed.rejects
+        ]
+        return processed.batch
+
+    def _hold_back(self, chunk: Chunk) -> None:
+        """Commits may not pass what a processor still keeps."""
+        for processor, plugin in self._processors:
+            for partition, position in blame(plugin, processor.held).items():
+                if partition in chunk.next and position.offset < chunk.next[partition].offset:
+                    chunk.next[partition] = position
+
+    def _failed(self, line: DocumentReport, error: Exception) -> None:
+        """A document that broke off; the others go on. What was committed of it stays."""
+        known = error if isinstance(error, DdpmError) else DataError(str(error))
+        line.status, line.error = "failed", known
+        self._documents.append(line)
+        self._fifo.put(Abandon(line, known))
+        self._emit(DocumentEnded(line.name, "failed", known.message))
+
+
+def _resume(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """The parser's part of a position's detail, if it has one."""
+    resume = detail.get("resume")
+    return {"resume": dict(resume)} if resume else {}

@@ -1,0 +1,122 @@
+"""The second of the engine's two threads: takes chunks from the queue, has them delivered, counts what landed."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+
+from ddpm_core.engine.chunk import Chunk
+from ddpm_core.engine.delivery import Delivery, Landed, reasons, streams
+from ddpm_core.engine.fifo import Abandon, Claim, Closed, End, Fifo
+from ddpm_core.engine.intake import Answer, Claimed
+from ddpm_core.engine.report import Report
+from ddpm_core.errors import FatalError, FencedError
+from ddpm_core.plugin.events import ChunkCommitted, Event
+from ddpm_core.records import stream_of
+
+
+class Load:
+    """Owns the sinks and every chunk that is not committed yet.
+
+    Args:
+        delivery: What knows the commit order.
+        fifo: Where chunks and claims come from.
+        answers: Where intake listens.
+        fenced: Intake's set of partitions that are another instance's.
+        report: Where what landed is counted.
+        stopping: Set when the run is to end early: the group at hand is finished, no other is begun.
+        emit: Told what happens.
+        transaction_bytes: Bytes of the source in one transaction, at most, where more than one chunk waits.
+    """
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        *,
+        fifo: Fifo,
+        answers: queue.SimpleQueue[Answer],
+        fenced: set[str],
+        report: Report,
+        stopping: threading.Event,
+        emit: Callable[[Event], None],
+        transaction_bytes: int = 16 << 20,
+    ) -> None:
+        self._delivery = delivery
+        self._fifo = fifo
+        self._answers = answers
+        self._fenced = fenced
+        self._report = report
+        self._stopping = stopping
+        self._emit = emit
+        self._transaction_bytes = transaction_bytes
+
+    def run(self) -> None:
+        """Until the end of the source, or until the run stops.
+
+        Raises:
+            FatalError, ConfigError, PluginError: The run cannot go on; nothing of the group at hand was committed.
+            Stopped: The user wanted to stop while it waited for the environment.
+        """
+        self._delivery.open()
+        while not self._stopping.is_set():
+            try:
+                item = self._fifo.take(self._transaction_bytes)
+            except Closed:
+                return
+            match item:
+                case End():
+                    self._count(self._delivery.finish())
+                    return
+                case Claim(partitions):
+                    self._answers.put(Claimed(*self._delivery.claim(partitions)))
+                case Abandon(document, error):
+                    self._abandon(document.name, error)
+                case chunks:
+                    self._deliver(chunks)
+                    self._fifo.release(chunks)
+
+    def _deliver(self, chunks: Sequence[Chunk]) -> None:
+        left = [chunk for chunk in chunks if not streams(chunk) & self._fenced]
+        while left:
+            try:
+                self._count(self._delivery.deliver(left))
+            except FencedError as error:
+                self._fenced.update(stream_of(partition) for partition in error.partitions)
+                self._blame_fence(left, error)
+                left = [chunk for chunk in left if not streams(chunk) & self._fenced]
+                continue
+            return
+
+    def _blame_fence(self, chunks: Sequence[Chunk], error: FencedError) -> None:
+        for chunk in chunks:
+            if chunk.document is not None and streams(chunk) & self._fenced:
+                chunk.document.status, chunk.document.error = "failed", error
+
+    def _abandon(self, name: str, error: Exception) -> None:
+        """A document of one transaction broke off: it must leave nothing, and a run of one transaction is over."""
+        if self._delivery.atomic:
+            raise FatalError(f"{error}", hint=f"Nothing was replaced, because {name} could not be read.") from error
+        self._delivery.abandon()
+
+    def _count(self, landed: Sequence[Landed]) -> None:
+        """Enter what was committed into the report, and tell the observers (step 7 of delivery)."""
+        if not landed:
+            return
+        why = reasons(landed)
+        for one in landed:
+            line = one.chunk.document
+            if line is not None:
+                line.records += one.chunk.records
+                line.rows += one.rows
+                line.rejects += len(one.refusals)
+                if one.chunk.ends:
+                    line.status = "landed"
+        records, rows = sum(one.chunk.records for one in landed), sum(one.rows for one in landed)
+        nbytes = sum(one.chunk.nbytes for one in landed)
+        self._report.records += records
+        self._report.rows += rows
+        self._report.nbytes += nbytes
+        for reason, count in why.items():
+            self._report.rejects[reason] = self._report.rejects.get(reason, 0) + count
+        self._emit(ChunkCommitted(records, rows, nbytes, dict(why)))
