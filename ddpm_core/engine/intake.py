@@ -61,7 +61,12 @@ class Committed:
     positions: Positions
 
 
-Answer = Claimed | Committed
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Load's last word: no more answers will come."""
+
+
+Answer = Claimed | Committed | Finished
 
 
 class Intake:
@@ -105,6 +110,7 @@ class Intake:
         self._emit = emit
         self._table = table
         self._claims_open = 0
+        self._finished = False
         self.fenced: set[str] = set()
         """Partitions that another instance took over; load adds to it, and no more chunks of them are made."""
 
@@ -121,6 +127,8 @@ class Intake:
             while not self._stopping.is_set() and self._step():
                 pass
             self._fifo.put(End())
+            while not self._finished:  # The source is told of the last commits too.
+                self._listen(wait=True)
         except (Closed, Stopped):
             log.debug("intake stops: the run is over")
         finally:
@@ -183,6 +191,8 @@ class Intake:
                     blame(self._source_plugin, partial(self._source.seek, positions))
                 case Committed(positions):
                     blame(self._source_plugin, partial(self._source.commit, positions))
+                case Finished():
+                    self._finished = True
 
     def _messages(self, messages: Messages) -> None:
         parsed = blame(self._parser_plugin, lambda: self._parser.parse_messages(messages))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from ddpm_core.engine.chunk import Chunk
 from ddpm_core.engine.delivery import Delivery, Landed, reasons, streams
 from ddpm_core.engine.fifo import Abandon, Claim, Closed, End, Fifo
-from ddpm_core.engine.intake import Answer, Claimed
+from ddpm_core.engine.intake import Answer, Claimed, Finished
 from ddpm_core.engine.report import Report
 from ddpm_core.errors import FatalError, FencedError
 from ddpm_core.plugin.events import ChunkCommitted, Event
@@ -50,6 +50,8 @@ class Load:
         self._stopping = stopping
         self._emit = emit
         self._transaction_bytes = transaction_bytes
+        self.ended = False
+        """Whether everything that the source had has been delivered."""
 
     def run(self) -> None:
         """Until the end of the source, or until the run stops.
@@ -58,7 +60,13 @@ class Load:
             FatalError, ConfigError, PluginError: The run cannot go on; nothing of the group at hand was committed.
             Stopped: The user wanted to stop while it waited for the environment.
         """
-        self._delivery.open()
+        try:
+            self._delivery.open()
+            self._until_the_end()
+        finally:
+            self._answers.put(Finished())
+
+    def _until_the_end(self) -> None:
         while not self._stopping.is_set():
             try:
                 item = self._fifo.take(self._transaction_bytes)
@@ -67,6 +75,7 @@ class Load:
             match item:
                 case End():
                     self._count(self._delivery.finish())
+                    self.ended = True
                     return
                 case Claim(partitions):
                     self._answers.put(Claimed(*self._delivery.claim(partitions)))

@@ -151,13 +151,12 @@ class Runner:
             raise unexpected
         known = next((e for e in errors if isinstance(e, DdpmError)), None)
         if self._stopping.is_set():
-            finished = all(d.status != "stopped" for d in report.documents) and not errors
-            report.status = "stopped" if not finished else "landed"
+            report.status = "landed" if self._load.ended else "stopped"
         if known is not None and not self._stopping.is_set():
             report.error = known
             report.status = "failed"
             self._mark_unfinished(known)
-        elif any(document.status == "failed" for document in report.documents):
+        elif report.status == "landed" and any(document.status == "failed" for document in report.documents):
             report.status = "failed"
         elif report.status == "landed" and report.rejected:
             report.status = "dead_letters"

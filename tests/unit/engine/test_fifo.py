@@ -1,0 +1,108 @@
+"""The queue between the two threads: order, bytes in flight, and no thread left waiting."""
+
+from __future__ import annotations
+
+import threading
+from io import BytesIO
+
+import pytest
+
+from ddpm_core.engine.chunk import Chunk
+from ddpm_core.engine.fifo import Claim, Closed, End, Fifo
+from ddpm_core.records import Document, Parsed, Position
+
+
+def piece(offset: int, nbytes: int, *, atomic: bool = False) -> Chunk:
+    return Chunk(
+        source=Document("a.json", "file:/a.json#1", BytesIO()),
+        step=Parsed(None, 1, nbytes=nbytes),
+        first={"file:/a.json#1": Position(offset)},
+        next={"file:/a.json#1": Position(offset + 1)},
+        atomic=atomic,
+    )
+
+
+def test_what_has_gathered_is_taken_together() -> None:
+    fifo = Fifo(1000)
+    pieces = [piece(n, 10) for n in range(3)]
+    for one in pieces:
+        fifo.put(one)
+    assert fifo.take(1000) == pieces
+
+
+def test_a_group_ends_where_it_would_be_too_large() -> None:
+    fifo = Fifo(1000)
+    pieces = [piece(n, 40) for n in range(3)]
+    for one in pieces:
+        fifo.put(one)
+    assert fifo.take(80) == pieces[:2]
+    assert fifo.take(80) == pieces[2:]
+
+
+def test_a_chunk_larger_than_a_group_is_taken_alone() -> None:
+    fifo = Fifo(1000)
+    large = piece(0, 500)
+    fifo.put(large)
+    assert fifo.take(80) == [large]
+
+
+def test_a_group_never_crosses_a_control_item() -> None:
+    fifo = Fifo(1000)
+    before, claim, after = piece(0, 1), Claim(["file:/b.json"]), piece(1, 1)
+    for item in (before, claim, after):
+        fifo.put(item)
+    assert [fifo.take(1000) for _ in range(3)] == [[before], claim, [after]]
+
+
+def test_chunks_of_an_atomic_document_are_taken_one_by_one() -> None:
+    fifo = Fifo(1000)
+    pieces = [piece(0, 1, atomic=True), piece(1, 1, atomic=True)]
+    for one in pieces:
+        fifo.put(one)
+    assert [fifo.take(1000) for _ in range(2)] == [[pieces[0]], [pieces[1]]]
+
+
+def test_a_full_queue_holds_the_reader_until_bytes_are_released() -> None:
+    fifo = Fifo(100)
+    first, second = piece(0, 100), piece(1, 1)
+    fifo.put(first)
+    entered = threading.Event()
+
+    def put() -> None:
+        fifo.put(second)
+        entered.set()
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    taken = fifo.take(1000)
+    assert taken == [first]  # Taking is not enough: the bytes are in flight until they are committed.
+    assert not entered.wait(0.05)
+    fifo.release([first])
+    assert entered.wait(5)
+    thread.join()
+
+
+def test_control_items_pass_the_bound() -> None:
+    fifo = Fifo(1)
+    fifo.put(piece(0, 100))
+    fifo.put(End())
+    assert [type(fifo.take(1000)) for _ in range(2)] == [list, End]
+
+
+def test_closing_wakes_both_sides() -> None:
+    fifo = Fifo(1)
+    fifo.put(piece(0, 100))
+    outcome: list[str] = []
+
+    def put() -> None:
+        with pytest.raises(Closed):
+            fifo.put(piece(1, 100))
+        outcome.append("reader")
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    fifo.close()
+    thread.join(5)
+    with pytest.raises(Closed):
+        fifo.take(1000)
+    assert outcome == ["reader"]
