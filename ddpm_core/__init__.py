@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.format import Parser as Parser
     from ddpm_core.plugin.format import Serializer as Serializer
     from ddpm_core.plugin.hookspecs import hookimpl as hookimpl
+    from ddpm_core.plugin.ledger import Dialect as Dialect
     from ddpm_core.plugin.names import split_table as split_table
     from ddpm_core.plugin.processor import Processed as Processed
     from ddpm_core.plugin.processor import Processor as Processor
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.specs import ProcessorSpec as ProcessorSpec
     from ddpm_core.plugin.specs import SinkSpec as SinkSpec
     from ddpm_core.plugin.specs import SourceSpec as SourceSpec
-    from ddpm_core.plugin.table_sink import Dialect as Dialect
     from ddpm_core.plugin.table_sink import TableOptions as TableOptions
     from ddpm_core.plugin.table_sink import TableSink as TableSink
+    from ddpm_core.plugin.table_sink import TargetTable as TargetTable
     from ddpm_core.records import Assigned as Assigned
     from ddpm_core.records import Batch as Batch
     from ddpm_core.records import DeadLetter as DeadLetter
@@ -70,7 +71,8 @@ _HOME = {
     "plugin.sink": ("AtLeastOnceSink", "Sink"),
     "plugin.source": ("Source",),
     "plugin.specs": ("BuildContext", "FormatSpec", "ProcessorSpec", "SinkSpec", "SourceSpec"),
-    "plugin.table_sink": ("Dialect", "TableOptions", "TableSink"),
+    "plugin.ledger": ("Dialect",),
+    "plugin.table_sink": ("TableOptions", "TableSink", "TargetTable"),
     "records": (
         "Assigned", "Batch", "DeadLetter", "Document", "EndOfSource", "Failed", "Item", "Messages", "Parsed", "Position",
         "Positions", "Reject", "Revoked", "Skipped",

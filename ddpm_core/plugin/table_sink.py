@@ -1,17 +1,12 @@
 """The base of sinks that are transactional SQL databases: Postgres, DuckDB, and whatever has tables and transactions.
 
-What makes a row land exactly once is written here, once, for all of them: the table of positions with its epochs, the
-compare-and-set, the dead letters beside the data. A database's plugin adds how to connect, its types, and its fastest way in.
-
-One round is one transaction: rows, dead letters, then ownership and positions, COMMIT. A table `_ddpm_positions` lies in the
-target's schema, with one row for each (pipeline, target table, partition or generation). The row of a partition holds the epoch:
-claiming adds 1, and a commit succeeds only while the epoch is the one it claimed. A partition nobody has committed yet has no row:
-the first commit inserts it, and of two first commits the second finds it there and is fenced. A killed run leaves nothing else.
+One round is one transaction: rows, dead letters, then ownership and positions, COMMIT. What makes a row land exactly once is written once
+for all of them: the order here, the positions with their epochs in `ledger.py`. A database's plugin adds how to connect, its types, and
+its fastest way in.
 """
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,25 +15,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from ddpm_core.config.options import PluginOptions
-from ddpm_core.errors import ConfigError, FencedError
+from ddpm_core.errors import ConfigError
+from ddpm_core.plugin.ledger import Dialect, Ledger
 from ddpm_core.plugin.sink import Sink
-from ddpm_core.records import Batch, DeadLetter, Position, Positions, Reject, stream_of
+from ddpm_core.records import Batch, DeadLetter, Positions, Reject
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from ddpm_core.plugin.specs import BuildContext
 
-POSITIONS = "_ddpm_positions"
-DEAD_LETTERS = "_ddpm_dead_letters"
 OWNED = "created by ddpm"
 """The comment on tables that DDPM created: those may gain columns. Any other table is a contract."""
-
-DEAD_LETTER_COLUMNS = (
-    "id", "pipeline", "target", "source", "partition", "record_offset", "byte_offset", "stage", "reason", "message", "plugin",
-    "plugin_version", "sink", "payload", "payload_kind", "view", "attempts", "created_at",
-)  # fmt: skip
-"""The columns of `_ddpm_dead_letters`, in their order."""
 
 
 class TableOptions(PluginOptions):
@@ -59,28 +47,6 @@ class TableOptions(PluginOptions):
         if self.mode != "upsert" and self.key:
             raise ValueError(f"a key is for mode upsert, not for {self.mode}")
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a database spells what `TableSink` says.
-
-    Attributes:
-        name: For messages, such as `Postgres`.
-        placeholder: A parameter in a statement: `?` or `%s`.
-        text, key_text, integer, bytes, json, timestamp: Column types of DDPM's own tables. `key_text` compares by bytes.
-        max_name_bytes: The longest identifier, in UTF-8 bytes, or None.
-    """
-
-    name: str
-    placeholder: str
-    text: str
-    key_text: str
-    integer: str
-    bytes: str
-    json: str
-    timestamp: str
-    max_name_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +93,9 @@ class TableSink(Sink):
         self._target: TargetTable | None = None
         self._target_known = False
         self._emptied = False
-        self._epochs: dict[str, int] = {}
-        self._stored: dict[str, int] = {}
+        self._ledger = Ledger(
+            self.fetch, self.quote, self.dialect, schema=schema, pipeline=context.pipeline, target=f"{schema}.{table}"
+        )
         for name in (schema, table, *options.key):
             problem = self.name_problem(name)
             if problem:
@@ -211,11 +178,10 @@ class TableSink(Sink):
     def open(self) -> None:
         self.connect()
         self._forget_round()
-        self._epochs.clear()
-        self._stored.clear()
+        self._ledger.forget()
         self.begin()
         try:
-            self._create_positions()
+            self._ledger.create()
             self._look_at_target()
             self._check_key()
             self.end()
@@ -232,20 +198,23 @@ class TableSink(Sink):
         return pa.schema(list(fields.values())) if fields else None
 
     def claim(self, partitions: Sequence[str]) -> Positions:
-        found: Positions = {}
         if self._in_round:  # A run that is one round claims its later files inside it.
-            for partition in partitions:
-                found.update(self._claim(partition))
-            return found
+            return self._claim(partitions)
         self.begin()
         try:
             self._look_at_target()
-            for partition in partitions:
-                found.update(self._claim(partition))
+            found = self._claim(partitions)
             self.end()
         except BaseException:
             self.undo()
             raise
+        return found
+
+    def _claim(self, partitions: Sequence[str]) -> Positions:
+        # Where the table was dropped, what landed in it is gone, and what is known of those files is void.
+        found: Positions = {}
+        for partition in partitions:
+            found.update(self._ledger.claim(partition, void_if_landed=self._target is None))
         return found
 
     def write(self, batch: Batch) -> list[Reject]:
@@ -275,18 +244,11 @@ class TableSink(Sink):
 
     def commit(self, positions: Positions, dead_letters: Sequence[DeadLetter]) -> None:
         self._enter_round()
-        self._keep(dead_letters)
-        epochs: dict[str, int] = {}
-        stored = dict(self._stored)
-        for partition in sorted(positions):
-            stream = stream_of(partition)
-            if stream not in epochs:
-                epochs[stream] = self._own(stream, stored)
-            self._advance(partition, positions[partition], stored)
+        self._ledger.keep(dead_letters)
+        reached = self._ledger.advance(positions)
         self.end()
         self._in_round = False
-        self._epochs.update(epochs)
-        self._stored = stored
+        self._ledger.committed(reached)
 
     def rollback(self) -> None:
         self.undo()
@@ -309,9 +271,7 @@ class TableSink(Sink):
             # DELETE, not TRUNCATE: readers go on seeing the old rows until COMMIT.
             if self._target is not None:
                 self.fetch(f"DELETE FROM {self.qualified}")
-            self.fetch(f"DELETE FROM {self._own_table(POSITIONS)} WHERE {self._of_target()}", self._target_key())
-            self._epochs.clear()
-            self._stored.clear()
+            self._ledger.void_all()
             self._emptied = True
 
     def _forget_round(self) -> None:
@@ -377,131 +337,3 @@ class TableSink(Sink):
 
     def _column_ddl(self, field: pa.Field) -> str:
         return f"{self.quote(field.name)} {self.column_type(field)}"
-
-    # DDPM's own tables.
-
-    def _own_table(self, name: str) -> str:
-        return f"{self.quote(self.schema_name)}.{self.quote(name)}"
-
-    def _of_target(self) -> str:
-        p = self.dialect.placeholder
-        return f"pipeline = {p} AND target = {p}"
-
-    def _target_key(self) -> list[Any]:
-        return [self.context.pipeline, self.target_name]
-
-    def _create_positions(self) -> None:
-        d = self.dialect
-        self._create_if_missing(
-            POSITIONS,
-            f"pipeline {d.key_text} NOT NULL, target {d.key_text} NOT NULL, partition {d.key_text} NOT NULL, "
-            f"next_offset {d.integer} NOT NULL, epoch {d.integer} NOT NULL, detail {d.text} NOT NULL, "
-            f"updated_at {d.timestamp} NOT NULL, PRIMARY KEY (pipeline, target, partition)",
-        )
-
-    def _create_dead_letters(self) -> None:
-        d = self.dialect
-        types = {
-            "id": f"{d.key_text} NOT NULL PRIMARY KEY",
-            "record_offset": f"{d.integer} NOT NULL",
-            "byte_offset": d.integer,
-            "payload": f"{d.bytes} NOT NULL",
-            "view": d.json,
-            "attempts": f"{d.integer} NOT NULL",
-            "created_at": f"{d.timestamp} NOT NULL",
-        }
-        self._create_if_missing(
-            DEAD_LETTERS, ", ".join(f"{name} {types.get(name, f'{d.text} NOT NULL')}" for name in DEAD_LETTER_COLUMNS)
-        )
-
-    def _create_if_missing(self, name: str, columns: str) -> None:
-        self.fetch(f"CREATE TABLE IF NOT EXISTS {self._own_table(name)} ({columns})")
-
-    def _claim(self, partition: str) -> Positions:
-        """Read what is known of this partition, and raise its epoch where it has one."""
-        table, p = self._own_table(POSITIONS), self.dialect.placeholder
-        # `$` is the character after `#`: every generation lies between the two, and the primary key finds them.
-        rows = self.fetch(
-            f"SELECT partition, next_offset, detail FROM {table} "
-            f"WHERE {self._of_target()} AND (partition = {p} OR (partition >= {p} AND partition < {p}))",
-            [*self._target_key(), partition, f"{partition}#", f"{partition}$"],
-        )
-        known = {name: Position(int(offset), json.loads(detail)) for name, offset, detail in rows}
-        if self._target is None:
-            # The table was dropped: what landed in it is gone, so what is known of those files is void.
-            void = [name for name, position in known.items() if position.detail.get("rows")]
-            for name in void:
-                self.fetch(f"DELETE FROM {table} WHERE {self._of_target()} AND partition = {p}", [*self._target_key(), name])
-                del known[name]
-        epoch = self.fetch(
-            f"UPDATE {table} SET epoch = epoch + 1, updated_at = now() WHERE {self._of_target()} AND partition = {p} "
-            "RETURNING epoch",
-            [*self._target_key(), partition],
-        )
-        self._epochs[partition] = int(epoch[0][0]) if epoch else 0
-        self._stored.update({name: position.offset for name, position in known.items()})
-        for name in [n for n in self._stored if stream_of(n) == partition and n not in known]:
-            del self._stored[name]
-        if partition in known and any(name != partition for name in known):
-            del known[partition]  # The row that only holds the epoch of a partition with generations.
-        return known
-
-    def _own(self, stream: str, stored: dict[str, int]) -> int:
-        """Prove that this instance still owns the partition, and hold it until COMMIT. Returns the epoch."""
-        table, p = self._own_table(POSITIONS), self.dialect.placeholder
-        epoch = self._epochs.get(stream, 0)
-        if epoch:
-            won = self.fetch(
-                f"UPDATE {table} SET updated_at = now() WHERE {self._of_target()} AND partition = {p} AND epoch = {p} RETURNING 1",
-                [*self._target_key(), stream, epoch],
-            )
-        else:
-            epoch = 1
-            won = self.fetch(
-                f"INSERT INTO {table} VALUES ({', '.join([p] * 6)}, now()) ON CONFLICT DO NOTHING RETURNING 1",
-                [*self._target_key(), stream, 0, epoch, "{}"],
-            )
-            stored[stream] = 0
-        if not won:
-            raise FencedError([stream])
-        return epoch
-
-    def _advance(self, partition: str, position: Position, stored: dict[str, int]) -> None:
-        """Compare and set: from what this instance knows (`stored`, which is kept up to date) to the new position."""
-        table, p = self._own_table(POSITIONS), self.dialect.placeholder
-        detail = json.dumps(position.detail, ensure_ascii=False, sort_keys=True)
-        if partition in stored:
-            won = self.fetch(
-                f"UPDATE {table} SET next_offset = {p}, detail = {p}, updated_at = now() "
-                f"WHERE {self._of_target()} AND partition = {p} AND next_offset = {p} RETURNING 1",
-                [position.offset, detail, *self._target_key(), partition, stored[partition]],
-            )
-        else:
-            won = self.fetch(
-                f"INSERT INTO {table} VALUES ({', '.join([p] * 6)}, now()) ON CONFLICT DO NOTHING RETURNING 1",
-                [*self._target_key(), partition, position.offset, 0, detail],
-            )
-        if not won:
-            raise FencedError([partition])
-        stored[partition] = position.offset
-
-    def _keep(self, dead_letters: Sequence[DeadLetter]) -> None:
-        if not dead_letters:
-            return
-        self._create_dead_letters()
-        p = self.dialect.placeholder
-        statement = (
-            f"INSERT INTO {self._own_table(DEAD_LETTERS)} ({', '.join(DEAD_LETTER_COLUMNS)}) "
-            f"VALUES ({', '.join([p] * len(DEAD_LETTER_COLUMNS))}) ON CONFLICT DO NOTHING"
-        )
-        for letter in dead_letters:
-            self.fetch(statement, [self._dead_letter_value(letter, name) for name in DEAD_LETTER_COLUMNS])
-
-    def _dead_letter_value(self, letter: DeadLetter, column: str) -> Any:
-        """A dead letter's value for one column. Text that the database cannot hold is escaped: the payload has the original."""
-        if column == "target":
-            return self.target_name
-        value = getattr(letter, "offset" if column == "record_offset" else column)
-        if isinstance(value, str) and column != "view":
-            return value.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
-        return value
