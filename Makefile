@@ -35,7 +35,7 @@ test-integration: $(VENV)/.dev ## Run the tests against real services only
 	$(BIN)/python -m pytest tests/integration
 
 test-kills: $(VENV)/.dev ## Kill 100 ingests into DuckDB and 100 into Postgres at random moments
-	$(BIN)/python -m pytest tests/integration/test_kills.py --kills 100 -s
+	DDPM_KILLS=100 $(BIN)/python -m pytest tests/integration/test_kills.py -s
 
 lint: $(VENV)/.dev ## Check style, types and the floors between packages
 	$(BIN)/ruff check .

@@ -60,10 +60,11 @@ def test_a_plugin_that_fails_at_import_costs_one_warning(tmp_path: Path, monkeyp
     points = installed(tmp_path, monkeypatch, good_two=GOOD, broken_two="import does_not_exist\n")
     registry = Registry.discover(entry_points=points, warn=warnings.append)
     assert registry.names("format") == ["good"]
-    assert warnings == [
+    (warning,) = warnings
+    assert warning == (
         "plugin 'broken_two' of ddpm-broken_two 1.2 does not work and is left out: ModuleNotFoundError: "
         "No module named 'does_not_exist' (to go without it: DDPM_DISABLE_PLUGINS=broken_two)"
-    ]
+    )
     assert [(b.origin.entry_point, b.status) for b in registry.broken] == [("broken_two", "broken")]
 
 
@@ -111,7 +112,7 @@ def test_the_same_name_for_different_kinds_is_fine() -> None:
 
 def test_a_misspelt_hook_is_loud() -> None:
     with pytest.raises(PluginError, match=r"^there is no hook 'ddpm_format'; did you mean 'ddpm_formats'\?$"):
-        Registry().add(plugin(ddpm_format=lambda: []), entry_point="a", distribution="a", version="1")
+        Registry().add(plugin(ddpm_format=lambda: ()), entry_point="a", distribution="a", version="1")
 
 
 def test_what_is_no_spec_is_refused() -> None:
@@ -172,7 +173,7 @@ def test_an_observer_that_fails_does_not_silence_the_others() -> None:
 
     registry = Registry()
     registry.add(plugin(ddpm_event=bad), entry_point="a", distribution="bad", version="1")
-    registry.add(plugin(ddpm_event=lambda event: seen.append(event)), entry_point="b", distribution="good", version="1")
+    registry.add(plugin(ddpm_event=lambda event: seen.extend([event])), entry_point="b", distribution="good", version="1")
     assert registry.has_observers
     registry.observe(RunStarted("x"), failed=lambda owner, error: failures.append(f"{owner}: {error}"))
     assert (seen, failures) == ([RunStarted("x")], ["bad 1: no"])

@@ -69,9 +69,7 @@ class Engine:
             name="test",
             source=(source, Plugin(SourceSpec(name="list", summary="A list", build="x:y"), **of)),
             parser=(parser or Lines(), Plugin(FormatSpec(name="lines", summary="Lines", parser="x:y"), **of)),
-            processors=[
-                (p, Plugin(ProcessorSpec(name="double", summary="A double", build="x:y"), **of)) for p in processors
-            ],
+            processors=[(p, Plugin(ProcessorSpec(name="double", summary="A double", build="x:y"), **of)) for p in processors],
             sinks=[
                 SinkUse(f"memory{n}", sink, Plugin(SinkSpec(name="memory", summary="Memory", build="x:y"), **of))
                 for n, sink in enumerate(sinks, 1)

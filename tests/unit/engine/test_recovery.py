@@ -57,9 +57,7 @@ def test_what_works_at_once_is_not_touched() -> None:
 def test_it_waits_restores_and_tries_again() -> None:
     steady, clock, events = recovery()
     restored: list[float] = []
-    result = steady.until_done(
-        "sink", failing(3, RetryableError("no server")), restore=lambda: restored.append(clock.now)
-    )
+    result = steady.until_done("sink", failing(3, RetryableError("no server")), restore=lambda: restored.append(clock.now))
     assert result == "done"
     assert len(restored) == 3
     assert [type(event) for event in events] == [Waiting, Waiting, Waiting, Recovered]
@@ -85,9 +83,7 @@ def test_a_wait_that_the_error_names_is_kept() -> None:
 def test_it_gives_up_after_retry_for_and_says_what_to_do() -> None:
     steady, clock, _ = recovery(retry_for=10.0)
     with pytest.raises(FatalError) as caught:
-        steady.until_done(
-            "sink", failing(10_000, RetryableError("no server at localhost", hint="Start it.")), restore=nothing
-        )
+        steady.until_done("sink", failing(10_000, RetryableError("no server at localhost", hint="Start it.")), restore=nothing)
     assert str(caught.value) == "no server at localhost (tried for 10 s)\nStart it."
     assert 10.0 <= clock.now < 10.1
 

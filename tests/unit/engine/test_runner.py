@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
@@ -23,11 +22,6 @@ from ddpm_core.testing.doubles import (
     MemoryStore,
     RecordingProcessor,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ddpm_core.engine.report import Report
 
 
 def numbered(count: int, start: int = 0) -> list[str]:
@@ -116,8 +110,7 @@ def test_the_first_reject_stops_a_run_that_must_not_have_any(engine) -> None:
     report = engine.run(ListSource.of_documents({"a": text(["x", "bad", "y"])}), on_error="fail")
     assert report.status == "failed"
     assert str(report.error) == (
-        "a, record 2: bad_line: the line is bad\n"
-        "It was not set aside because of --on-error fail; what was committed before stays."
+        "a, record 2: bad_line: the line is bad\nIt was not set aside because of --on-error fail; what was committed before stays."
     )
     assert engine.lines == []
     assert engine.store.dead_letters == []
@@ -352,5 +345,3 @@ def test_a_rerun_of_messages_goes_on_behind_the_last_commit(engine) -> None:
     engine.run(source)
     engine.run(source)
     assert engine.lines == ["a", "b", "c"]
-
-

@@ -1,0 +1,51 @@
+"""`python -m benchmarks [--smoke] [speed|memory|startup ...]`: measures, prints a table, and fails where a goal is missed."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.memory import peaks
+from benchmarks.startup import starts
+from benchmarks.throughput import Bench
+from tests.services import postgres
+
+PARTS = ("speed", "memory", "startup")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the parts named, or all. With `--smoke` on little data, once, where no goal counts: it shows that they still work."""
+    smoke = "--smoke" in arguments
+    wanted = [part for part in arguments if part in PARTS] or list(PARTS)
+    missed = 0
+    for line, met in _measure(wanted, smoke=smoke):
+        print(line if met or smoke else f"{line}   MISSED", flush=True)
+        missed += not met
+    return 1 if missed and not smoke else 0
+
+
+def _measure(wanted: list[str], *, smoke: bool) -> Iterator[tuple[str, bool]]:
+    rows, pairs = (3_000, 1) if smoke else (300_000, 5)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if "speed" in wanted:
+            yield f"Rows a second, {rows:,} events, median of {pairs} pairs", True
+            with postgres() as server:
+                for r in Bench(folder, server, rows, pairs).run():
+                    text = f"  {r.work:24} {r.ours:>10,.0f}   {r.against:34} {r.other:>10,.0f}   "
+                    yield f"{text} ratio {r.ratio:5.2f}, goal {r.goal:.2f}", r.ratio >= r.goal
+        if "memory" in wanted:
+            small = 3_000 if smoke else 125_000
+            yield f"Peak memory in MiB, {small:,} events and ten times as many", True
+            for p in peaks(folder, small_rows=small):
+                yield f"  {p.work:28} {p.small:6.0f} {p.large:6.0f}   ratio {p.ratio:5.2f}, goal {p.goal:.2f}", p.ratio <= p.goal
+        if "startup" in wanted:
+            yield "CPU in ms above `python -c 'import click, pluggy'`", True
+            for s in starts(1 if smoke else 9):
+                yield f"  {s.command:28} {s.extra_ms:6.0f}   goal {s.goal_ms:.0f}", s.extra_ms <= s.goal_ms
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

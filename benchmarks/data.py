@@ -1,0 +1,108 @@
+"""What the benchmarks read: ten-field events of about 240 bytes as JSON, in each format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+BATCH = 10_000
+
+SCHEMA = pa.schema(
+    [
+        ("event_id", pa.string()),
+        ("user_id", pa.int64()),
+        ("event_type", pa.string()),
+        ("timestamp", pa.string()),
+        ("session_duration", pa.float64()),
+        ("device", pa.string()),
+        ("app_version", pa.string()),
+        ("locale", pa.string()),
+        ("ip", pa.string()),
+        ("amount", pa.float64()),
+    ]
+)
+
+AVRO_SCHEMA = {
+    "type": "record",
+    "name": "event",
+    "fields": [
+        {"name": field.name, "type": {"string": "string", "int64": "long", "double": "double"}[str(field.type)]} for field in SCHEMA
+    ],
+}
+
+
+def events(count: int) -> Iterator[dict[str, Any]]:
+    """Numbered events, the same every time."""
+    kinds = ("page_view", "click", "purchase", "search", "login", "logout")
+    for n in range(count):
+        yield {
+            "event_id": f"{kinds[n % 6]}_17053128{n:08}_{n % 9973:04}",
+            "user_id": n % 100_003,
+            "event_type": kinds[n % 6],
+            "timestamp": f"2026-01-{n % 28 + 1:02}T{n % 24:02}:{n % 60:02}:{n % 59:02}.{n % 1000:03}Z",
+            "session_duration": n * 0.123,
+            "device": ("ios", "android", "web")[n % 3],
+            "app_version": f"{n % 4}.{n % 17}.{n % 5}",
+            "locale": ("pl_PL", "en_US", "de_DE")[n % 3],
+            "ip": f"10.{n % 256}.{n % 199}.{n % 251}",
+            "amount": n * 0.01,
+        }
+
+
+def batches(count: int) -> Iterator[pa.RecordBatch]:
+    """The events as Arrow."""
+    buffered: list[dict[str, Any]] = []
+    for event in events(count):
+        buffered.append(event)
+        if len(buffered) == BATCH:
+            yield pa.RecordBatch.from_pylist(buffered, SCHEMA)
+            buffered = []
+    if buffered:
+        yield pa.RecordBatch.from_pylist(buffered, SCHEMA)
+
+
+def write_ndjson(path: Path, count: int) -> None:
+    """One event a line."""
+    with path.open("w") as file:
+        file.writelines(json.dumps(event) + "\n" for event in events(count))
+
+
+def write_array(path: Path, count: int) -> None:
+    """One JSON array."""
+    with path.open("w") as file:
+        for n, event in enumerate(events(count)):
+            file.write(("[" if n == 0 else ",\n") + json.dumps(event))
+        file.write("]\n")
+
+
+def write_avro(path: Path, count: int) -> None:
+    """An object container as fastavro writes it, deflate."""
+    with path.open("wb") as file:
+        fastavro.writer(file, fastavro.parse_schema(AVRO_SCHEMA), events(count), codec="deflate")
+
+
+def write_parquet(path: Path, count: int) -> None:
+    """As pyarrow writes it by default, row groups of 100,000."""
+    with pq.ParquetWriter(path, SCHEMA) as writer:
+        group: list[pa.RecordBatch] = []
+        for batch in batches(count):
+            group.append(batch)
+            if len(group) == 10:
+                writer.write_table(pa.Table.from_batches(group))
+                group = []
+        if group:
+            writer.write_table(pa.Table.from_batches(group))
+
+
+WRITERS = {
+    "events.ndjson": write_ndjson,
+    "events.json": write_array,
+    "events.avro": write_avro,
+    "events.parquet": write_parquet,
+}

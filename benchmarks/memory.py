@@ -1,0 +1,52 @@
+"""Peak memory of a whole `ddpm ingest`, for a file and for one ten times larger."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.data import WRITERS
+
+DDPM = str(Path(sys.executable).with_name("ddpm"))
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Peak resident memory in MiB, for the small and the large file."""
+
+    work: str
+    small: float
+    large: float
+    goal: float = 1.2
+
+    @property
+    def ratio(self) -> float:
+        return self.large / self.small
+
+
+def peaks(folder: Path, *, small_rows: int, to: str | None = None) -> Iterator[Peak]:
+    """Each format from a file of `small_rows` events and from one ten times larger, into DuckDB or another target."""
+    for name, write in WRITERS.items():
+        found = []
+        for rows in (small_rows, small_rows * 10):
+            write(folder / name, rows)
+            found.append(_peak(folder, name, to))
+        (folder / name).unlink()
+        label = {"events.json": "one JSON array", "events.ndjson": "NDJSON"}.get(name, name.rpartition(".")[2].capitalize())
+        yield Peak(f"{label} into {'DuckDB' if to is None else 'Postgres'}", *found)
+
+
+def _peak(folder: Path, name: str, to: str | None) -> float:
+    for file in folder.glob("memory.duckdb*"):
+        file.unlink()
+    command = [DDPM, "ingest", str(folder / name), "--again", "--quiet", "--to", to or str(folder / "memory.duckdb")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{name}: exit code {process.returncode}")
+    return usage.ru_maxrss / 1024

@@ -1,0 +1,195 @@
+"""Killed at any moment and run again, the target holds every row once.
+
+Each round starts an ingest as a process of its own, kills it with SIGKILL at a random moment, and runs the same command to its end. The
+moments are spread over the time between the first commit and the end of an undisturbed run, and some over all of it; an observer plugin,
+loaded through its entry point like any other, tells when the first commit was. `DDPM_KILLS=100` for the full form; `DDPM_KILLS_SEED` for
+the moments of an earlier run.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import psycopg2
+import pytest
+
+from tests.oracle import judge, write_events
+
+KILLS = int(os.environ.get("DDPM_KILLS", "10"))
+RECORDS = 240_000
+FILES = 8
+
+OBSERVER = """
+import os
+from ddpm_core import hookimpl
+
+@hookimpl
+def ddpm_event(event):
+    if type(event).__name__ == "ChunkCommitted":
+        with open(os.environ["DDPM_KILL_PROBE"], "a") as file:
+            file.write("committed\\n")
+"""
+
+
+@dataclass
+class Target:
+    """A database to load into, and how to look into it from outside."""
+
+    address: str
+    clear: Callable[[], None]
+    rows: Callable[[], list[str]]
+    dead_letters: Callable[[], list[bytes]]
+
+
+@dataclass
+class Ingests:
+    """Starts ingests of the same folder into the same target."""
+
+    folder: Path
+    target: Target
+    probe: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        self.probe.write_text("")
+        command = [str(Path(sys.executable).with_name("ddpm")), "ingest", str(self.folder), "--table", "events"]
+        return subprocess.Popen(
+            [*command, "--to", self.target.address, "--quiet"],
+            env=os.environ | self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    def finish(self) -> None:
+        process = self.start()
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode in (0, 3), errors.decode()
+
+    def commits(self) -> int:
+        return self.probe.read_text().count("\n")
+
+    def wait_for_first_commit(self, process: subprocess.Popen[bytes]) -> None:
+        while process.poll() is None and not self.commits():
+            time.sleep(0.002)
+
+    def measure(self) -> tuple[float, float]:
+        """Seconds to the first commit and to the end of an undisturbed run."""
+        self.target.clear()
+        began = time.monotonic()
+        process = self.start()
+        self.wait_for_first_commit(process)
+        first = time.monotonic() - began
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 3, errors.decode()
+        return first, time.monotonic() - began
+
+
+def observer_plugin(folder: Path) -> None:
+    """An installed distribution as pip leaves it, made by hand."""
+    (folder / "ddpm_kill_probe.py").write_text(OBSERVER)
+    info = folder / "ddpm_kill_probe-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ddpm-kill-probe\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[ddpm]\nkill_probe = ddpm_kill_probe\n")
+
+
+def kill_again_and_again(target: Target, tmp_path: Path) -> None:
+    seed = int(os.environ.get("DDPM_KILLS_SEED", time.time_ns() % 1_000_000))
+    print(f"\nDDPM_KILLS_SEED={seed}")
+    rng = random.Random(seed)
+    folder, plugins = tmp_path / "events", tmp_path / "plugins"
+    folder.mkdir()
+    plugins.mkdir()
+    observer_plugin(plugins)
+    produced = write_events(folder, files=FILES, records=RECORDS, seed=1)
+    ingests = Ingests(folder, target, tmp_path / "probe")
+    ingests.environment = {"PYTHONPATH": str(plugins), "DDPM_KILL_PROBE": str(ingests.probe)}
+    first, whole = ingests.measure()
+    judge(produced, target.rows(), target.dead_letters())
+    between = 0
+    for number in range(KILLS):
+        target.clear()
+        process = ingests.start()
+        if rng.random() < 0.04:
+            time.sleep(rng.uniform(0, first))
+        else:
+            ingests.wait_for_first_commit(process)
+            time.sleep(rng.uniform(0, (whole - first) * 0.8))
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
+        at = len(target.rows())
+        between += 0 < at < len(target_rows_expected(produced))
+        ingests.finish()
+        judge(produced, target.rows(), target.dead_letters())
+        print(f"kill {number + 1}: {at:,} of {len(produced):,} rows were there; after the rerun each is there once")
+    print(f"{between} of {KILLS} kills fell between no row and all rows")
+    assert between >= KILLS * 0.9
+
+
+def target_rows_expected(produced: list[str]) -> list[str]:
+    from tests.oracle import BAD_EVERY
+
+    return [event_id for n, event_id in enumerate(produced) if n % BAD_EVERY != BAD_EVERY - 1]
+
+
+@pytest.mark.timeout(3600)
+def test_killed_at_random_moments_duckdb_holds_every_row_once(tmp_path: Path) -> None:
+    path = tmp_path / "killed.duckdb"
+
+    def query(sql: str) -> list[object]:
+        if not path.exists():
+            return []
+        with duckdb.connect(str(path)) as connection:
+            tables = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
+            wanted = sql.rsplit(" ", 1)[-1]
+            return [value for (value,) in connection.execute(sql).fetchall()] if wanted in tables else []
+
+    def clear() -> None:
+        for file in (path, path.with_name(path.name + ".wal")):
+            file.unlink(missing_ok=True)
+
+    target = Target(
+        str(path),
+        clear,
+        lambda: [str(value) for value in query("select event_id from events")],
+        lambda: [bytes(value) for value in query("select payload from _ddpm_dead_letters")],  # type: ignore[call-overload]
+    )
+    kill_again_and_again(target, tmp_path)
+
+
+@pytest.mark.timeout(3600)
+def test_killed_at_random_moments_postgres_holds_every_row_once(postgres_database: str, tmp_path: Path) -> None:
+    connection = psycopg2.connect(postgres_database)
+    connection.autocommit = True
+
+    def query(sql: str) -> list[object]:
+        with connection.cursor() as cursor:
+            try:
+                cursor.execute(sql)
+            except psycopg2.errors.UndefinedTable:
+                return []
+            return [value for (value,) in cursor.fetchall()]
+
+    def clear() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("drop table if exists events, _ddpm_positions, _ddpm_dead_letters")
+
+    target = Target(
+        postgres_database,
+        clear,
+        lambda: [str(value) for value in query("select event_id from events")],
+        lambda: [bytes(value) for value in query("select payload from _ddpm_dead_letters")],  # type: ignore[call-overload]
+    )
+    try:
+        kill_again_and_again(target, tmp_path)
+    finally:
+        connection.close()
