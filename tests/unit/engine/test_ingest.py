@@ -1,0 +1,235 @@
+"""From paths and flags to pipelines: formats by suffix, tables by name, every mistake before any I/O."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from pydantic import Field
+
+from ddpm_core.config.options import PluginOptions
+from ddpm_core.engine.ingest import Ingest, IngestRequest
+from ddpm_core.engine.report import Report
+from ddpm_core.errors import ConfigError
+from ddpm_core.plugin.hookspecs import hookimpl
+from ddpm_core.plugin.specs import BuildContext, FormatSpec, Plugin, SinkSpec
+from ddpm_core.plugin.table_sink import TableOptions
+from ddpm_core.registry import Registry
+from ddpm_core.testing.doubles import LineParser, MemorySink, MemoryStore
+
+
+class MemoryOptions(TableOptions):
+    url: str = Field(description="Where")
+
+
+class PlainOptions(PluginOptions):
+    url: str = Field(description="Where")
+
+
+@pytest.fixture
+def stores() -> dict[str, MemoryStore]:
+    return {}
+
+
+@pytest.fixture
+def registry(stores: dict[str, MemoryStore]) -> Registry:
+    """The files source, a format of lines, and sinks in memory: one store for each table."""
+
+    def sink(options: MemoryOptions, context: BuildContext) -> MemorySink:
+        return MemorySink(stores.setdefault(options.table, MemoryStore()), replace=options.mode == "replace")
+
+    def plain(options: PlainOptions, context: BuildContext) -> MemorySink:
+        return MemorySink(stores.setdefault("plain", MemoryStore()))
+
+    @hookimpl
+    def ddpm_formats() -> list[FormatSpec]:
+        def build(options: object, context: BuildContext) -> LineParser:
+            return LineParser()
+
+        return [FormatSpec(name="lines", summary="Lines", parser=build, suffixes=(".txt", ".lines"))]
+
+    @hookimpl
+    def ddpm_sinks() -> list[SinkSpec]:
+        return [
+            SinkSpec(
+                name="memory", summary="Memory", build=sink, options=MemoryOptions, schemes=("memory",), suffixes=(".duckdb",)
+            ),
+            SinkSpec(name="plain", summary="Plain", build=plain, options=PlainOptions, schemes=("plain",)),
+        ]
+
+    from importlib import import_module
+
+    registry = Registry()
+    registry.add(import_module("ddpm_files.plugin"), entry_point="files", distribution="ddpm-core", version="0")
+    module = SimpleNamespace(ddpm_formats=ddpm_formats, ddpm_sinks=ddpm_sinks)
+    registry.add(module, entry_point="test", distribution="ddpm-test", version="1.0")
+    return registry
+
+
+def run(registry: Registry, *paths: Path | str, **more: object) -> Report:
+    request = IngestRequest(paths=tuple(map(str, paths)), **more)  # type: ignore[arg-type]
+    return Ingest(request, registry).run()
+
+
+def refused(registry: Registry, *paths: Path | str, **more: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        Ingest(IngestRequest(paths=tuple(map(str, paths)), **more), registry)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def lines(store: MemoryStore) -> list[str]:
+    return [row["line"] for row in store.rows]
+
+
+def test_each_file_goes_to_the_table_of_its_own_name(registry: Registry, stores: dict[str, MemoryStore], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1\n2\n")
+    (tmp_path / "b.2026-01.txt").write_text("3\n")
+    report = run(registry, tmp_path)
+    assert {name: lines(store) for name, store in stores.items()} == {"a": ["1", "2"], '"b.2026-01"': ["3"]}
+    assert (report.status, report.rows, [d.table for d in report.documents]) == ("landed", 3, ["a", '"b.2026-01"'])
+
+
+def test_files_for_one_table_are_one_pipeline(registry: Registry, stores: dict[str, MemoryStore], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1\n")
+    (tmp_path / "b.lines").write_text("2\n")
+    run(registry, tmp_path, table="events")
+    assert lines(stores["events"]) == ["1", "2"]
+    assert stores["events"].calls.count("open") == 1
+
+
+def test_a_finished_file_is_skipped_and_again_takes_it_again(
+    registry: Registry, stores: dict[str, MemoryStore], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("1\n2\n")
+    run(registry, tmp_path / "a.txt")
+    report = run(registry, tmp_path / "a.txt")
+    assert [(d.status, d.note) for d in report.documents] == [("skipped", "already landed (2 rows); use --again to take it again")]
+    assert run(registry, tmp_path / "a.txt", again=True).rows == 2
+    assert lines(stores["a"]) == ["1", "2", "1", "2"]
+
+
+def test_replace_takes_finished_files_again(registry: Registry, stores: dict[str, MemoryStore], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1\n2\n")
+    run(registry, tmp_path / "a.txt")
+    assert run(registry, tmp_path / "a.txt", mode="replace").status == "landed"
+    assert lines(stores["a"]) == ["1", "2"]
+
+
+def test_a_file_of_unknown_suffix_in_a_folder_is_skipped_by_name(
+    registry: Registry, stores: dict[str, MemoryStore], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("1\n")
+    (tmp_path / "readme.md").write_text("hello\n")
+    report = run(registry, tmp_path)
+    skipped = report.documents[0]
+    assert (Path(skipped.name).name, skipped.status) == ("readme.md", "skipped")
+    assert skipped.note == "no installed format has its suffix; name one with --format"
+
+
+def test_a_file_of_unknown_suffix_that_was_named_is_a_mistake(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "a.dat").write_text("1\n")
+    assert refused(registry, tmp_path / "a.dat") == (
+        f"{tmp_path}/a.dat: no installed format has this suffix (name one with --format: lines)"
+    )
+    assert run(registry, tmp_path / "a.dat", format="lines").rows == 1
+
+
+def test_standard_input_needs_a_format(registry: Registry) -> None:
+    assert refused(registry, "-") == "standard input: has no suffix that tells its format (name it with --format: lines)"
+
+
+def test_an_unknown_format_tells_the_nearest(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1\n")
+    assert refused(registry, tmp_path / "a.txt", format="line") == (
+        "there is no format 'line'\nDid you mean 'lines'? Installed: lines."
+    )
+
+
+def test_an_address_that_no_sink_takes_names_those_that_do(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1\n")
+    assert refused(registry, tmp_path / "a.txt", to="mysql://host/db") == (
+        "no installed sink takes mysql:// addresses\nKnown: memory, plain."
+    )
+    assert refused(registry, tmp_path / "a.txt", to="out.xlsx") == (
+        "cannot tell what kind of database 'out.xlsx' is\nUse a URL, or a file name that ends in .duckdb."
+    )
+
+
+def test_options_reach_their_plugin_and_wrong_ones_are_named(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1\n")
+    assert refused(registry, tmp_path / "a.txt", options=("sink.tabel=x",)) == (
+        "sink memory, option 'tabel': there is no such option (did you mean 'table'?)"
+    )
+    assert refused(registry, tmp_path / "a.txt", options=("table=x", "sink")) == (
+        "option 'table': is not of the form KIND.NAME=VALUE (KIND is source, format or sink)\n"
+        "option 'sink': is not of the form KIND.NAME=VALUE (KIND is source, format or sink)"
+    )
+
+
+def test_a_key_means_upsert_and_append_with_a_key_is_a_mistake(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1\n")
+    assert run(registry, tmp_path / "a.txt", key=("line",), to="memory://x").status == "landed"
+    assert refused(registry, tmp_path / "a.txt", key=("line",), mode="append") == (
+        "sink memory: a key is for mode upsert, not for append"
+    )
+    assert refused(registry, tmp_path / "a.txt", mode="upsert") == (
+        "sink memory: mode upsert needs a key: name the columns that identify a row"
+    )
+
+
+def test_a_sink_without_tables_gets_no_table_unless_one_was_asked_for(
+    registry: Registry, stores: dict[str, MemoryStore], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("1\n")
+    assert run(registry, tmp_path / "a.txt", to="plain://x").rows == 1
+    assert refused(registry, tmp_path / "a.txt", to="plain://x", table="t") == (
+        "sink plain, option 'table': there is no such option (its options: url)"
+    )
+
+
+def test_missing_files_are_all_named_before_anything_is_opened(
+    registry: Registry, stores: dict[str, MemoryStore], tmp_path: Path
+) -> None:
+    text = refused(registry, tmp_path / "a.txt", tmp_path / "b.txt")
+    assert f"{tmp_path}/a.txt" in text
+    assert f"{tmp_path}/b.txt" in text
+    assert stores == {}
+
+
+def test_stopping_before_the_run_leaves_everything_alone(
+    registry: Registry, stores: dict[str, MemoryStore], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("1\n")
+    ingest = Ingest(IngestRequest(paths=(str(tmp_path),)), registry)
+    ingest.stop()
+    assert ingest.run().status == "stopped"
+    assert all(store.rows == [] for store in stores.values())
+
+
+def test_observer_plugins_are_told(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1\n")
+    seen: list[str] = []
+
+    @hookimpl
+    def ddpm_event(event: object) -> None:
+        seen.append(type(event).__name__)
+
+    registry.add(SimpleNamespace(ddpm_event=ddpm_event), entry_point="o", distribution="ddpm-o", version="1")
+    run(registry, tmp_path / "a.txt")
+    assert seen[0] == "RunStarted"
+    assert seen[-1] == "RunEnded"
+    assert "ChunkCommitted" in seen
+
+
+def test_a_builder_that_fails_is_named(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1\n")
+    from ddpm_core.engine.build import build_parser
+    from ddpm_core.errors import PluginError
+
+    def explode(options: object, context: BuildContext) -> LineParser:
+        raise RuntimeError("no such codec")
+
+    broken = Plugin(FormatSpec(name="x", summary="X", parser=explode), "ddpm-x", "2.0")
+    with pytest.raises(PluginError, match=r"^format x \(ddpm-x 2\.0\) failed: RuntimeError: no such codec\n"):
+        build_parser(broken, {}, BuildContext())
