@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from ddpm_core.config.options import check_options
+from ddpm_core.config.redact import mask_url
 from ddpm_core.engine.blame import blame
 from ddpm_core.engine.build import (
     DEFAULT_DATABASE,
@@ -23,7 +24,7 @@ from ddpm_core.engine.build import (
     sink_for,
 )
 from ddpm_core.engine.report import DocumentReport, Report
-from ddpm_core.engine.runner import Runner
+from ddpm_core.engine.runner import Runner, tell
 from ddpm_core.errors import ConfigError, Problem
 from ddpm_core.plugin.events import DocumentEnded, Event
 from ddpm_core.plugin.specs import BuildContext, FormatSpec, Plugin, resolve
@@ -93,6 +94,7 @@ class Ingest:
         self._options = _split_options(request.options)
         self._sink_plugin = sink_for(request.to or DEFAULT_DATABASE, registry)
         self._context = BuildContext(pipeline=NAME, columns=_columns(request.columns))
+        self._target = mask_url(request.to or DEFAULT_DATABASE)
         self._skipped: list[DocumentReport] = []
         self._stopping = threading.Event()
         self._runner: Runner | None = None
@@ -111,9 +113,9 @@ class Ingest:
         Raises:
             ConfigError: The target cannot do what is asked.
         """
-        whole = Report(NAME, target=self._request.to or DEFAULT_DATABASE, documents=list(self._skipped))
+        whole = Report(NAME, target=self._target, documents=list(self._skipped))
         for skipped in self._skipped:
-            self._emit(DocumentEnded(skipped.name, "skipped", skipped.note))
+            tell(self._observers, DocumentEnded(skipped.name, "skipped", skipped.note))
         for pipeline in self._pipelines:
             if self._stopping.is_set():
                 whole.status = "stopped"
@@ -131,10 +133,6 @@ class Ingest:
         self._stopping.set()
         if self._runner is not None:
             self._runner.stop()
-
-    def _emit(self, event: Event) -> None:
-        for observer in self._observers:
-            observer(event)
 
     def _groups(self) -> list[_Group]:
         """The files asked for, by table and format."""
@@ -208,7 +206,7 @@ class Ingest:
             parser=(build_parser(group.format, self._options["format"], self._context), group.format),
             sinks=[SinkUse(self._sink_plugin.spec.name, sink, self._sink_plugin)],
             settings=self._settings,
-            target=self._request.to or DEFAULT_DATABASE,
+            target=self._target,
             table=group.table,
         )
 

@@ -167,11 +167,16 @@ class Runner:
                 document.status, document.error = "failed", error
 
     def _emit(self, event: Event) -> None:
-        for observer in self._observers:
-            try:
-                observer(event)
-            except Exception:
-                log.exception("an observer failed; the run goes on")
+        tell(self._observers, event)
+
+
+def tell(observers: Sequence[Callable[[Event], None]], event: Event) -> None:
+    """Pass an event on. An observer can never affect the run: what it raises is logged."""
+    for observer in observers:
+        try:
+            observer(event)
+        except Exception:
+            log.exception("an observer failed; the run goes on")
 
 
 @contextmanager

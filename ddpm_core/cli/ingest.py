@@ -1,0 +1,196 @@
+"""`ddpm ingest`: files or standard input into a database."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ddpm_core.cli.errors import ExitCode, exit_code_of, is_panic
+from ddpm_core.cli.lazy import Command
+from ddpm_core.cli.output import closed_stdout_is_fine
+from ddpm_core.cli.params import Duration, NameList, PluginName, Share
+from ddpm_core.cli.settings import Settings
+from ddpm_core.errors import DataError, DdpmError
+
+if TYPE_CHECKING:
+    from ddpm_core.engine.ingest import IngestRequest
+    from ddpm_core.engine.report import Report
+    from ddpm_core.registry import Registry
+
+STDIN = "-"
+STOPPING = "stopping: finishing the current transaction (Ctrl+C again to abort now)"
+
+
+@click.command(
+    cls=Command,
+    short_help="Read files or standard input into a database.",
+    epilog="""\b
+Examples:
+  ddpm ingest events.avro
+  ddpm ingest 'data/*.parquet' --to postgresql://localhost/shop --table orders --key order_id
+  cat access.log | ddpm ingest --format logline --table access
+""",
+)
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.option("--format", "-f", "format_", type=PluginName("format"), help="What the data is in.  [default: by the file's suffix]")
+@click.option("--to", metavar="URL|PATH", help="Where the rows go; it picks the sink.  [default: ./ddpm.duckdb]")
+@click.option("--table", "-t", metavar="[SCHEMA.]TABLE", help="Target table.  [default: each file's name without its suffixes]")
+@click.option(
+    "--mode",
+    type=click.Choice(["append", "replace", "upsert"]),
+    help="Add rows, put them in the place of all that were there, or replace rows by key.  "
+    "[default: append; upsert when --key is given]",
+)
+@click.option("--key", "-k", type=NameList(), multiple=True, help="Columns that identify a row.")
+@click.option("--columns", metavar="'NAME=TYPE,...'", help="Types of columns, such as 'ts=timestamp,amount=decimal(12,2)'.")
+@click.option(
+    "--option",
+    "-o",
+    "options",
+    metavar="KIND.NAME=VALUE",
+    multiple=True,
+    help="An option of the source, format or sink, such as format.max_depth=64; `ddpm plugins show` lists them.",
+)
+@click.option("--again", is_flag=True, help="Read files again that were finished before.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["dead-letter", "fail"]),
+    default="dead-letter",
+    show_default=True,
+    help="What becomes of a record that cannot be read or written: set it aside, or fail.",
+)
+@click.option(
+    "--retry-for",
+    type=Duration(),
+    default="60s",
+    show_default=True,
+    help="How long to wait for a database or file that cannot be reached; 90, 90s, 5m.",
+)
+@click.option(
+    "--max-reject-share",
+    type=Share(),
+    default="5%",
+    show_default=True,
+    help="More rejected than this, and the run fails; 5%, 0.05.",
+)
+@click.option(
+    "--max-rejects-in-a-row",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=1000,
+    show_default=True,
+    help="More rejected one after the other than this, and the run fails.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@click.pass_obj
+def ingest(settings: Settings, /, as_json: bool, **given: Any) -> int:
+    """Read files, folders, patterns or standard input (`-`, or no path) into tables.
+
+    Run it again after it was stopped or killed: every row lands exactly once, and files already finished are skipped.
+    """
+    try:
+        registry = settings.registry()
+        report, code = _run(_request(given), registry, settings)
+    except Exception as error:
+        if as_json:
+            _print_failure(error)
+        raise
+    except BaseException as error:
+        if as_json and is_panic(error):
+            _print_failure(error)
+        raise
+    _print(report, code, given["to"], settings, as_json=as_json)
+    return code
+
+
+def _request(given: dict[str, Any]) -> IngestRequest:
+    from ddpm_core.engine.ingest import IngestRequest
+
+    return IngestRequest(
+        paths=tuple(given["paths"]) or (STDIN,),
+        format=given["format_"],
+        to=given["to"],
+        table=given["table"],
+        mode=given["mode"],
+        key=tuple(name for names in given["key"] for name in names),
+        columns=given["columns"],
+        options=tuple(given["options"]),
+        again=given["again"],
+        on_error=given["on_error"],
+        retry_for=given["retry_for"],
+        reject_share=given["max_reject_share"],
+        reject_run=given["max_rejects_in_a_row"],
+    )
+
+
+def _run(request: IngestRequest, registry: Registry, settings: Settings) -> tuple[Report, ExitCode]:
+    from ddpm_core.cli.progress import progress
+    from ddpm_core.cli.stopping import Stoppable
+    from ddpm_core.engine.ingest import Ingest
+
+    with progress(settings) as observers:
+        run = Ingest(request, registry, observers=observers)
+        if STDIN in request.paths and sys.stdin.isatty():
+            settings.say("reading standard input (end with Ctrl+D)")
+
+        def stop() -> None:
+            settings.say(STOPPING)
+            run.stop()
+
+        stoppable = Stoppable(run.run, stop)
+        report = stoppable.run()
+    return report, _exit_code(report, stoppable.exit_code)
+
+
+def _exit_code(report: Report, by_signal: ExitCode | None) -> ExitCode:
+    failed = any(document.status == "failed" for document in report.documents)
+    match report.status:
+        case "stopped":
+            return by_signal or ExitCode.INTERRUPTED
+        case "failed":
+            return exit_code_of(report.error) if report.error else ExitCode.FAILED
+        case "dead_letters":
+            return ExitCode.FAILED if failed else ExitCode.DEAD_LETTERS
+        case "landed":
+            return ExitCode.FAILED if failed else ExitCode.OK
+
+
+def _print(report: Report, code: ExitCode, to: str | None, settings: Settings, *, as_json: bool) -> None:
+    """The report on standard output, then every error on standard error. A reader that is gone does not change what the run came to."""
+    from ddpm_core.cli.summary import summary_lines
+
+    with closed_stdout_is_fine():
+        if as_json:
+            _print_json(report, code)
+        elif not settings.quiet:
+            click.echo("\n".join(summary_lines(report, to)))
+    for error, where in _errors(report):
+        settings.show_error(error, where=where)
+
+
+def _errors(report: Report) -> Iterator[tuple[DdpmError, str]]:
+    """Every error once, with the document that it belongs to: what is wrong with the data is a document's, all else is not."""
+    told: set[int] = set()
+    found = [(document.error, document.name) for document in report.documents] + [(report.error, "")]
+    for error, name in found:
+        if error is not None and id(error) not in told:
+            told.add(id(error))
+            yield error, name if isinstance(error, DataError) or error is not report.error else ""
+
+
+def _print_json(report: Report, code: ExitCode) -> None:
+    from ddpm_core.cli.cells import dump
+    from ddpm_core.cli.report_json import report_dict
+
+    click.echo(dump(report_dict(report, code)))
+
+
+def _print_failure(error: BaseException) -> None:
+    from ddpm_core.cli.cells import dump
+    from ddpm_core.cli.report_json import failure_dict
+
+    with closed_stdout_is_fine():
+        click.echo(dump(failure_dict(error, exit_code_of(error))))

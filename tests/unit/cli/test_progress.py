@@ -1,0 +1,90 @@
+"""Progress: plain lines, and the bar on a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+
+from ddpm_core.cli.progress import BarProgress, LineProgress
+from ddpm_core.plugin.events import ChunkCommitted, ChunkRead, DocumentEnded, DocumentStarted, Recovered, RunStarted, Waiting
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_line_every_ten_seconds_says_where_the_run_stands():
+    said, clock = [], Clock()
+    observe = LineProgress(said.append, clock)
+
+    observe(DocumentStarted("a.json", "new", 4_000_000))
+    observe(ChunkRead(1000, 1_000_000))
+    observe(ChunkCommitted(1000, 998, 1_000_000, {"json_invalid": 2}))
+    clock.now = 9.9
+    observe(ChunkRead(500, 500_000))
+    assert said == []
+    clock.now = 10
+    observe(ChunkRead(500, 500_000))
+    assert said == ["998 rows written, 2,000 records read, 1.0 MB of 4.0 MB, 100 rows/s, 2 rejected, in a.json"]
+    clock.now = 15
+    observe(ChunkCommitted(1000, 1000, 1_000_000))
+    assert len(said) == 1
+    clock.now = 20
+    observe(ChunkCommitted(0, 0, 0))
+    assert said[1:] == ["1,998 rows written, 2.0 MB of 4.0 MB, 100 rows/s, 2 rejected, in a.json"]
+
+
+def test_a_document_of_unknown_size_and_a_resumed_one():
+    said, clock = [], Clock()
+    observe = LineProgress(said.append, clock)
+
+    observe(DocumentStarted("b.json", "resumed at record 12,000", 4_000_000, start_byte=3_000_000))
+    clock.now = 10
+    observe(ChunkCommitted(1, 1, 500_000))
+    observe(DocumentStarted("-", "new", None))
+    clock.now = 20
+    observe(ChunkCommitted(1, 1, 0))
+
+    assert said == [
+        "b.json: resumed at record 12,000",
+        "1 row written, 3.5 MB of 4.0 MB, 0 rows/s, in b.json",
+        "2 rows written, 3.5 MB, 0 rows/s, in -",
+    ]
+
+
+def test_waiting_and_recovering_are_said_at_once():
+    said = []
+    observe = LineProgress(said.append)
+
+    observe(RunStarted("ingest"))
+    observe(Waiting("sink postgres", "connection refused", 2.0))
+    observe(Recovered("sink postgres", 12.4))
+    observe(DocumentEnded("a", "landed", "new"))
+
+    assert said == ["waiting for sink postgres: connection refused; trying again in 2 s", "sink postgres is back after 12 s"]
+
+
+def test_the_bar_counts_and_noteworthy_lines_stay_above_it():
+    screen, clock = io.StringIO(), Clock()
+    columns = (TextColumn("{task.description}|{task.completed}|{task.total}|{task.fields[facts]}", markup=False),)
+    bar = Progress(*columns, console=Console(file=screen, width=200), auto_refresh=False)
+    observe = BarProgress(bar, clock)
+
+    observe(DocumentStarted("/a/very/long/path/to/some/folder/[red]events.json", "new", 1_000_000))
+    clock.now = 2.0
+    observe(ChunkCommitted(1000, 990, 400_000, {"json_invalid": 10}))
+    observe(DocumentEnded("[red]old.json", "skipped", "already landed"))
+
+    task = bar.tasks[0]
+    assert task.description == "…to/some/folder/[red]events.json"
+    assert (task.completed, task.total) == (400_000, 1_000_000)
+    assert task.fields["facts"] == "990 rows  400.0 kB  495 rows/s  10 rejected"
+    assert "[red]old.json: skipped: already landed\n" in screen.getvalue()
+
+    observe(DocumentStarted("-", "new", None))
+    assert bar.tasks[0].total is None
