@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.data import WRITERS
+
+LAUNCHER = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+# A process inherits its parent's peak, and this one is large: a small one stands between.
 
 DDPM = str(Path(sys.executable).with_name("ddpm"))
 
@@ -44,9 +50,5 @@ def _peak(folder: Path, name: str, to: str | None) -> float:
     for file in folder.glob("memory.duckdb*"):
         file.unlink()
     command = [DDPM, "ingest", str(folder / name), "--again", "--quiet", "--to", to or str(folder / "memory.duckdb")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{name}: exit code {process.returncode}")
-    return usage.ru_maxrss / 1024
+    done = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, text=True, check=True)
+    return int(done.stdout) / 1024

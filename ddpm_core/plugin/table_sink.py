@@ -227,7 +227,7 @@ class TableSink(Sink):
             ]
         from ddpm_core.schema.conform import conform
 
-        conformed = conform(data, self._target.columns, refuse_nul=self.refuse_nul)
+        conformed = conform(data, self._columns_to_conform_to(self._target), refuse_nul=self.refuse_nul)
         rejects = list(conformed.rejects)
         if conformed.data is None or conformed.data.num_rows == 0:
             return rejects
@@ -334,6 +334,13 @@ class TableSink(Sink):
                 f"the data has no column {missing[0]!r}, which the key names; it has {', '.join(f.name for f in fields.values())}"
             )
         return list(fields.values())
+
+    def _columns_to_conform_to(self, target: TargetTable) -> pa.Schema:
+        """The target's columns; a null in a key column is left to `last_of_each_key`, which tells it from any other null."""
+        import pyarrow as pa
+
+        key = set(self.options.key)
+        return pa.schema([field.with_nullable(True) if field.name in key else field for field in target.columns])
 
     def _column_ddl(self, field: pa.Field) -> str:
         return f"{self.quote(field.name)} {self.column_type(field)}"

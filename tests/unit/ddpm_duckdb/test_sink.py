@@ -1,0 +1,221 @@
+import re
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from ddpm_core import Batch, BuildContext, ConfigError, DeadLetter, FencedError, Position, RetryableError
+from ddpm_duckdb.options import DuckDbOptions
+from ddpm_duckdb.sink import build
+
+HOSTILE = ['quo"te.dot', "'; DROP TABLE events; --", "select", "größe 🎉", "x" * 200, " new\nline\\ %s ? $1"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("mode", ["append", "replace", "upsert"])
+def test_any_name_is_only_a_name(target: Any, rows: Any, name: str, mode: str) -> None:
+    quoted = '"' + name.replace('"', '""') + '"'
+    options = {"mode": mode, "key": (name,)} if mode == "upsert" else {"mode": mode}
+    assert target.load(rows(**{name: [1, 2]}), f"{quoted}.{quoted}", **options) == []
+    sink = target.sink(f"{quoted}.{quoted}", **options)
+    sink.claim(["file:b"])
+    assert target.land(sink, rows(**{name: [3], name + "2": ["late"]}), partition="file:b#1") == []
+    sink.close()
+    kept = [] if mode == "replace" else [(1, None), (2, None)]
+    assert target.sql(f"SELECT * FROM {quoted}.{quoted} ORDER BY 1") == [*kept, (3, "late")]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("a\x00b", "'a\\x00b' cannot be a name in DuckDB: it contains a NUL character"),
+        ("a\ud800", "'a\\ud800' cannot be a name in DuckDB: it holds half a surrogate pair"),
+        ("_ddpm_positions", "'_ddpm_positions' cannot be the table: names that begin with _ddpm_ are DDPM's own"),
+        ("", "table '' has an empty name in it, and a table is named by `table` or `schema.table`"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused(table: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        build(DuckDbOptions.model_construct(table=table, mode="append", key=(), path="x.db", memory_limit=None), BuildContext())
+
+
+def test_rows_keep_their_order(target: Any, rows: Any) -> None:
+    target.load(rows(n=list(range(5000, 0, -1))))
+    assert target.sql("SELECT n FROM events") == [(n,) for n in range(5000, 0, -1)]
+
+
+def test_names_that_differ_in_case_are_one_table_with_one_set_of_positions(target: Any, rows: Any) -> None:
+    target.load(rows(a=[1]), "Shop.Events")
+    sink = target.sink("sHOP.eVENTS")
+    assert sink.target_name == "Shop.Events"
+    assert sink.claim(["file:a"])["file:a#1"] == Position(1, {"rows": 1})
+
+
+def test_columns_that_come_late_are_added_between_two_batches_of_a_round(target: Any, rows: Any) -> None:
+    sink = target.sink()
+    sink.claim(["file:a"])
+    assert target.land(sink, rows(a=[1]), rows(a=[2], b=["x"]), rows(c=[3.5]), upto=3) == []
+    sink.close()
+    assert target.sql("FROM events") == [(1, None, None), (2, "x", None), (None, None, 3.5)]
+
+
+def test_upsert_takes_the_last_row_of_each_key_in_all_batches_of_a_round(target: Any, rows: Any) -> None:
+    sink = target.sink(mode="upsert", key=("id",))
+    sink.claim(["file:a"])
+    first = rows(id=[1, 2, 1], tags=[["a"], ["b"], ["c"]])
+    second = rows(id=[2, 3], tags=[["d"], None], late=["x", "y"])
+    assert target.land(sink, first, second, upto=5) == []
+    assert target.land(sink, rows(id=[1, 3], late=["z", None]), upto=7) == []
+    sink.close()
+    assert target.sql("FROM events ORDER BY id") == [(1, ["c"], "z"), (2, ["d"], "x"), (3, None, None)]
+
+
+def test_upsert_on_a_table_of_keys_alone(target: Any, rows: Any) -> None:
+    assert target.load(rows(id=[1, 2]), mode="upsert", key=("id",)) == []
+    sink = target.sink(mode="upsert", key=("id",))
+    sink.claim(["file:b"])
+    assert target.land(sink, rows(id=[2, 3]), partition="file:b#1") == []
+    sink.close()
+    assert target.sql("FROM events ORDER BY id") == [(1,), (2,), (3,)]
+
+
+def test_replace_puts_new_rows_in_the_place_of_old_ones_or_leaves_them(target: Any, rows: Any) -> None:
+    target.load(rows(a=[1, 2]))
+    sink = target.sink(mode="replace")
+    sink.claim(["file:a"])
+    sink.write(Batch(rows(a=[3], b=["new"])))
+    sink.rollback()
+    sink.close()
+    assert target.sql("FROM events") == [(1,), (2,)]
+    target.load(rows(a=[3], b=["new"]), mode="replace")
+    assert target.sql("FROM events") == [(3, "new")]
+
+
+def test_a_round_that_is_rolled_back_leaves_nothing(target: Any, rows: Any) -> None:
+    sink = target.sink()
+    sink.claim(["file:a"])
+    sink.write(Batch(rows(a=[1])))
+    sink.rollback()
+    sink.rollback()
+    assert target.land(sink, rows(b=["x"])) == []
+    sink.close()
+    assert target.sql("FROM events") == [("x",)]
+
+
+def test_an_instance_that_was_taken_over_cannot_commit(target: Any, rows: Any) -> None:
+    target.load(rows(a=[1]))
+    first, second = target.sink(), target.sink()
+    first.claim(["file:a"])
+    second.claim(["file:a"])
+    first.write(Batch(rows(a=[2])))
+    with pytest.raises(FencedError, match=r"^another ddpm process has taken over file:a$"):
+        first.commit({"file:a#1": Position(2)}, [])
+    first.rollback()
+    target.land(second, rows(a=[3]), upto=2)
+    first.close()
+    second.close()
+    assert target.sql("FROM events") == [(1,), (3,)]
+
+
+def test_dead_letters_are_kept_with_the_rows(target: Any, rows: Any) -> None:
+    import datetime as dt
+
+    letter = DeadLetter(
+        "id1", "ingest", "a.ndjson", "file:a#1", 7, 99, "parse", "json_invalid", "bad \x00 \ud800", "json", "1", "", b"\x00\xff", "bytes",
+        None, 1, dt.datetime(2024, 1, 1, tzinfo=dt.UTC),
+    )  # fmt: skip
+    sink = target.sink()
+    sink.claim(["file:a"])
+    sink.write(Batch(rows(a=[1])))
+    sink.commit({"file:a#1": Position(1)}, [letter, letter])
+    sink.close()
+    assert target.sql(
+        "SELECT id, target, record_offset, byte_offset, message, payload, view, attempts FROM _ddpm_dead_letters"
+    ) == [("id1", "main.events", 7, 99, "bad \\x00 \\ud800", b"\x00\xff", None, 1)]
+
+
+def test_a_view_is_no_target(target: Any) -> None:
+    target.sql("CREATE VIEW events AS SELECT 1 AS a")
+    sink = target.sink(open_=False)
+    with pytest.raises(ConfigError, match=r"^main\.events is a view, and rows go into tables\nName another table with --table$"):
+        sink.open()
+
+
+def test_upsert_needs_a_unique_key(target: Any) -> None:
+    target.sql("CREATE TABLE events (id INTEGER, n INTEGER)")
+    with pytest.raises(ConfigError) as caught:
+        target.sink(mode="upsert", key=("id",))
+    assert str(caught.value) == (
+        "table main.events has no primary key or unique index on (id), which upsert needs\n"
+        'CREATE UNIQUE INDEX ON "main"."events" ("id")'
+    )
+    target.sql('CREATE UNIQUE INDEX "my key" ON events (id)')
+    target.sink(mode="upsert", key=("id",)).close()
+
+
+def test_the_table_of_the_user_is_a_contract(target: Any) -> None:
+    target.sql("CREATE TABLE events (id INTEGER NOT NULL, j JSON, g INTEGER GENERATED ALWAYS AS (id + 1), d INTEGER DEFAULT 7)")
+    sink = target.sink()
+    assert sink.expected_schema() == pa.schema(
+        [pa.field("id", pa.int32(), nullable=False), pa.field("j", pa.json_()), pa.field("d", pa.int32())]
+    )
+    sink.claim(["file:a"])
+    rejects = target.land(
+        sink, pa.RecordBatch.from_pydict({"id": [1, None, 3], "j": ['{"a":1}', "2", "nope"], "x": [None, None, 5]})
+    )
+    assert [(r.index, r.reason) for r in rejects] == [(1, "null_value"), (2, "unknown_column")]
+    sink.close()
+    assert target.sql("FROM events") == [(1, '{"a":1}', 2, 7)]
+
+
+def test_a_sink_can_be_closed_and_opened_again_at_any_time(target: Any, rows: Any) -> None:
+    sink = target.sink(open_=False)
+    sink.close()
+    sink.rollback()
+    sink.cancel()
+    with pytest.raises(RetryableError, match=rf"^{re.escape(str(target.path))} is not open$"):
+        sink.claim(["file:a"])
+    for _ in range(2):
+        sink.open()
+        sink.claim(["file:a"])
+        sink.write(Batch(rows(a=[1])))
+    sink.close()
+    sink.close()
+    assert target.sql("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'events'") == [(0,)]
+
+
+def test_what_was_committed_before_a_kill_is_there_after_it(target: Any, rows: Any) -> None:
+    script = f"""
+import os, signal, pyarrow as pa
+from ddpm_core import Batch, BuildContext, Position
+from ddpm_duckdb.options import DuckDbOptions
+from ddpm_duckdb.sink import build
+sink = build(DuckDbOptions(path={str(target.path)!r}, table="events"), BuildContext())
+sink.open()
+sink.claim(["file:a"])
+sink.write(Batch(pa.RecordBatch.from_pydict({{"a": [1, 2]}})))
+sink.commit({{"file:a#1": Position(2, {{"rows": 2}})}}, [])
+sink.write(Batch(pa.RecordBatch.from_pydict({{"a": [3]}})))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert target.path.with_name("t.duckdb.wal").exists()
+    sink = target.sink()
+    assert sink.claim(["file:a"])["file:a#1"] == Position(2, {"rows": 2})
+    assert target.land(sink, rows(a=[3]), upto=3) == []
+    sink.close()
+    assert target.sql("FROM events") == [(1,), (2,), (3,)]
+
+
+def test_the_limits_of_memory_hold_while_the_cache_is_emptied(target: Any) -> None:
+    sink = target.sink(memory_limit="300MB")
+    sink.claim(["file:a"])
+    text = pa.array(["x" * 1000] * 20_000)
+    for upto in (1, 2, 3):
+        target.land(sink, pa.record_batch([text], names=["t"]), upto=upto)
+    assert sink.fetch("SELECT current_setting('memory_limit')") == [("286.1 MiB",)]
+    assert sink.fetch("SELECT current_setting('threads')") == [(1,)]

@@ -1,0 +1,22 @@
+"""The plugin keeps what the contract of a source promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ddpm_core.testing import Content, SourceCapabilities, SourceConformance
+
+
+class TestFilesKeepTheContract(SourceConformance):
+    plugin = "ddpm_files.plugin"
+    name = "files"
+    capabilities = SourceCapabilities(missing={"paths": ("/nowhere/at/all",)})
+
+    @pytest.fixture
+    def content(self, tmp_path: Path) -> Content:
+        documents = {str(tmp_path / name): name.encode() * 100_000 for name in ("a", "b#2", "c")}
+        for name, data in documents.items():
+            Path(name).write_bytes(data)
+        return Content({"paths": (str(tmp_path),)}, documents)

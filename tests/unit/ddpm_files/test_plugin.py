@@ -1,0 +1,30 @@
+"""What the plugin tells DDPM of itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pkgutil import resolve_name
+
+from ddpm_core import BuildContext, SourceSpec
+from ddpm_files.options import FilesOptions
+from ddpm_files.plugin import ddpm_sources
+from ddpm_files.source import FilesSource
+
+
+def test_the_spec_leads_to_the_source() -> None:
+    (spec,) = ddpm_sources()
+    assert isinstance(spec, SourceSpec)
+    assert (spec.name, spec.schemes, spec.address) == ("files", ("file",), "paths")
+    assert spec.options_model() is FilesOptions
+    assert isinstance(resolve_name(str(spec.build))(FilesOptions(paths=("-",)), BuildContext()), FilesSource)
+    assert resolve_name(str(spec.documents))(FilesOptions(paths=("-",))) == ["-"]
+
+
+def test_every_option_is_described() -> None:
+    assert all(field.description for field in FilesOptions.model_fields.values())
+
+
+def test_the_spec_costs_no_heavy_import() -> None:
+    code = "import sys, ddpm_files.plugin as p; list(p.ddpm_sources()); print({'pyarrow', 'pydantic'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -1,0 +1,62 @@
+"""Addresses, names, options and the spec."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddpm_core import ConfigError, SinkSpec
+from ddpm_postgres import plugin
+from ddpm_postgres.options import PostgresOptions
+from ddpm_postgres.session import parameters, quote_name, server_name
+
+
+def test_what_the_address_says_wins_over_our_defaults() -> None:
+    given = parameters("postgresql://u:p@h:1/d?connect_timeout=3&keepalives_idle=99&application_name=mine", connect_timeout=10)
+    assert given["connect_timeout"] == "3"
+    assert given["keepalives_idle"] == "99"
+    assert given["application_name"] == "mine"
+    assert (given["tcp_user_timeout"], given["client_encoding"]) == ("30000", "UTF8")
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:se%cret@h/d", "postgresql://u:secret@h/d?nonsense=1", "postgresql://u:secret@[h/d"]
+)
+def test_an_address_that_is_none_is_said_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parameters(url, connect_timeout=10)
+    assert str(caught.value) == (
+        "the address is not a valid Postgres URL\n"
+        "Write postgresql://user:password@host:5432/database; special characters in the password as %XX."
+    )
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql://u:secret@h:5432/d", "Postgres at h:5432/d"),
+        ("postgresql:///d?host=/tmp", "Postgres at /tmp/d"),
+        ("postgresql://", "Postgres"),
+        ("postgresql://a,b/d", "Postgres at a,b/d"),
+    ],
+)
+def test_messages_name_the_server_and_never_the_password(url: str, name: str) -> None:
+    assert server_name(parameters(url, connect_timeout=2)) == name
+
+
+def test_names_are_quoted() -> None:
+    assert quote_name('a"b') == '"a""b"'
+    with pytest.raises(ConfigError, match="NUL"):
+        quote_name("a\x00b")
+
+
+def test_options_never_show_the_address() -> None:
+    options = PostgresOptions(url="postgresql://u:secret@h/d", table="t")
+    assert "secret" not in f"{options!r}{options}{options.model_dump_json()}"
+
+
+def test_the_spec_names_things_that_exist() -> None:
+    (spec,) = plugin.ddpm_sinks()
+    assert isinstance(spec, SinkSpec)
+    assert spec.options_model() is PostgresOptions
+    assert (spec.name, spec.schemes, spec.guarantee) == ("postgres", ("postgresql", "postgres"), "exactly_once")

@@ -1,0 +1,1 @@
+"""One small, right plugin of every kind, for the kit to be tested on."""
