@@ -29,7 +29,7 @@ test: $(VENV)/.dev ## Run every unit and integration test; starts the services i
 	$(BIN)/python -m pytest
 
 test-unit: $(VENV)/.dev ## Run the unit tests only: quick, no services
-	$(BIN)/python -m pytest tests/unit plugins/ddpm-logline/tests
+	$(BIN)/python -m pytest tests/unit
 
 test-integration: $(VENV)/.dev ## Run the tests against real services only
 	$(BIN)/python -m pytest tests/integration

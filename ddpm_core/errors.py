@@ -101,7 +101,7 @@ class RetryableError(DdpmError):
 
 
 class FencedError(DdpmError):
-    """Another instance has claimed these partitions; what this one holds of them must not be written."""
+    """Another instance has claimed these partitions (not generations); what this one holds of them must not be written."""
 
     def __init__(self, partitions: Sequence[str], *, hint: str = "") -> None:
         self.partitions = tuple(partitions)

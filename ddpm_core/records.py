@@ -50,7 +50,10 @@ returns the positions of all its generations; rows are committed under a generat
 
 
 def stream_of(partition: str) -> str:
-    """The partition that a generation belongs to: the name up to the last `#`, or the whole name."""
+    """The partition that a generation belongs to: the name up to the last `#`; a name without one is its own.
+
+    Not for a bare partition, whose own name may contain a `#` (a path may).
+    """
     return partition.rpartition("#")[0] or partition
 
 
@@ -109,11 +112,11 @@ class Document:
     def seekable(self) -> BinaryIO:
         """The stream itself if it can seek, else a temporary file on disk with all of it (for formats with a footer).
 
-        A temporary file is deleted when it is garbage-collected; the caller need not close it.
+        Who gets another stream than `self.stream` closes it.
         """
         if self.stream.seekable():
             return self.stream
-        spool = tempfile.TemporaryFile(prefix="ddpm-")
+        spool = tempfile.TemporaryFile(prefix="ddpm-")  # noqa: SIM115 - the caller closes it
         shutil.copyfileobj(self.stream, spool, 1 << 20)
         spool.seek(0)
         return spool
@@ -129,6 +132,7 @@ class Reject:
         reason: Stable code in snake case, such as `json_invalid`; users filter by it and tests assert it.
         message: What is wrong, with the values and both types where types clash.
         raw: The record's original bytes, where the maker has them at hand.
+        row: The row as an Arrow IPC stream, for a record that has no bytes of its own and is in no batch either.
         byte_offset: Where in the document the record begins, where known.
     """
 
@@ -137,6 +141,7 @@ class Reject:
     message: str
     raw: bytes | None = None
     byte_offset: int | None = None
+    row: bytes | None = None
 
 
 @dataclass(slots=True)

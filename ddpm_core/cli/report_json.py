@@ -37,6 +37,7 @@ def report_dict(report: Report, code: ExitCode) -> dict[str, Any]:
         "rows": report.rows,
         "rejected": report.rejected,
         "rejects": dict(report.rejects),
+        "dead_letter_file": report.dead_letter_file or None,
         "bytes": report.nbytes,
         "seconds": round(report.seconds, 3),
         "rows_per_second": round(report.rows / report.seconds) if report.seconds > 0 else 0,

@@ -88,7 +88,8 @@ def _next_commands(report: Report, to: str | None) -> list[str]:
         table = sql_table(max(full, key=lambda document: document.rows).table)
         commands.append(("Look at the rows:", shell("ddpm", "query", f"select * from {table} limit 10", *db)))
     if report.rejected:
-        commands.append(("Look at the rejects:", shell("ddpm", "dlq", "list", *db)))
+        kept = report.dead_letter_file
+        commands.append(("Look at the rejects:", shell("cat", kept) if kept else shell("ddpm", "dlq", "list", *db)))
     longest = max((len(label) for label, _ in commands), default=0)
     return [printable(f"{label:<{longest}}  {command}") for label, command in commands]
 

@@ -28,15 +28,7 @@ def dead_letter(chunk: Chunk, refusal: Refusal, *, pipeline: str) -> DeadLetter:
     """
     partition, offset = chunk.coordinates(refusal.record)
     reject, step = refusal.reject, chunk.step
-    raw = reject.raw
-    if raw is None and step.raw is not None:
-        raw = step.raw(refusal.record)
-    view = None
-    kind = "bytes"
-    if raw is None:
-        row = chunk.row_of(refusal.record)
-        if row is not None:
-            raw, view, kind = _ipc(row), _view(row), "arrow"
+    payload, kind, view = _payload(chunk, refusal)
     byte_offset = reject.byte_offset
     if byte_offset is None and step.byte_offset is not None:
         byte_offset = step.byte_offset(refusal.record)
@@ -54,12 +46,23 @@ def dead_letter(chunk: Chunk, refusal: Refusal, *, pipeline: str) -> DeadLetter:
         plugin=refusal.plugin,
         plugin_version=refusal.version,
         sink=refusal.sink,
-        payload=raw or b"",
+        payload=payload,
         payload_kind=kind,
         view=view,
         attempts=1,
         created_at=datetime.now(UTC),
     )
+
+
+def _payload(chunk: Chunk, refusal: Refusal) -> tuple[bytes, str, str | None]:
+    """Payload, its kind, and the view of it as JSON."""
+    raw = refusal.reject.raw
+    if raw is None and chunk.step.raw is not None:
+        raw = chunk.step.raw(refusal.record)
+    if raw is not None:
+        return raw, "bytes", None
+    row = _from_ipc(refusal.reject.row) if refusal.reject.row is not None else chunk.row_of(refusal.record)
+    return (_ipc(row), "arrow", _view(row)) if row is not None else (b"", "bytes", None)
 
 
 class DeadLetterFile:
@@ -106,6 +109,13 @@ def _ipc(row: pa.RecordBatch) -> bytes:
     with pa.ipc.new_stream(sink, row.schema) as writer:
         writer.write_batch(row)
     return bytes(sink.getvalue())
+
+
+def _from_ipc(stream: bytes) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    with pa.ipc.open_stream(stream) as reader:
+        return reader.read_next_batch()
 
 
 def _view(row: pa.RecordBatch) -> str:

@@ -108,8 +108,7 @@ class SinkSlot:
     def give_up(self, partitions: Sequence[str]) -> None:
         """These are another instance's now: forget the round, and never claim them again."""
         self.call(self.sink.rollback)
-        lost = {stream_of(partition) for partition in partitions}
-        self.claimed = [partition for partition in self.claimed if partition not in lost]
+        self.claimed = [partition for partition in self.claimed if partition not in partitions]
 
 
 class Delivery:
@@ -141,6 +140,7 @@ class Delivery:
         self._fail_on_reject = fail_on_reject
         self._acknowledge = acknowledge
         self._run = uuid.uuid4().hex
+        self.used_dead_letter_file = False
         self.atomic = any(slot.sink.atomic for slot in slots)
 
     def open(self) -> None:
@@ -301,6 +301,7 @@ class Delivery:
             return
         if current.letters and not slot.sink.keeps_dead_letters:
             self._dead_letter_file.append(current.letters)  # 3.
+            self.used_dead_letter_file = True
         letters = current.letters if slot.sink.keeps_dead_letters else []
         slot.call(lambda: slot.sink.commit(current.positions, letters))  # 4. and 5.
         if slot.sink.keeps_positions:

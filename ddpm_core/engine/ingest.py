@@ -271,6 +271,7 @@ def _add(whole: Report, part: Report) -> None:
     whole.seconds += part.seconds
     whole.documents += part.documents
     whole.error = whole.error or part.error
+    whole.dead_letter_file = whole.dead_letter_file or part.dead_letter_file
     whole.status = max(whole.status, part.status, key=_WORST.index)
     for reason, count in part.rejects.items():
         whole.rejects[reason] = whole.rejects.get(reason, 0) + count

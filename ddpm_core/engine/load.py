@@ -13,7 +13,6 @@ from ddpm_core.engine.intake import Answer, Claimed, Finished
 from ddpm_core.engine.report import Report
 from ddpm_core.errors import FatalError, FencedError
 from ddpm_core.plugin.events import ChunkCommitted, Event
-from ddpm_core.records import stream_of
 
 
 class Load:
@@ -91,11 +90,14 @@ class Load:
             try:
                 self._count(self._delivery.deliver(left))
             except FencedError as error:
-                self._fenced.update(stream_of(partition) for partition in error.partitions)
+                self._fenced.update(error.partitions)
                 self._blame_fence(left, error)
-                left = [chunk for chunk in left if not streams(chunk) & self._fenced]
-                continue
-            return
+                ours = [chunk for chunk in left if not streams(chunk) & self._fenced]
+                if len(ours) == len(left):  # Fenced for something that is not in the group: the sink contradicts itself.
+                    raise
+                left = ours
+            else:
+                return
 
     def _blame_fence(self, chunks: Sequence[Chunk], error: FencedError) -> None:
         for chunk in chunks:

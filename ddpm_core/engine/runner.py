@@ -113,6 +113,8 @@ class Runner:
                 # A source that is blocked in a read (standard input) cannot be woken; its thread ends with the process.
                 reader.join(timeout=2.0 if self._stopping.is_set() or errors else None)
                 self._delivery.close()
+        if self._delivery.used_dead_letter_file:
+            self._report.dead_letter_file = str(self._pipeline.settings.dead_letter_file)
         self._report.seconds = time.monotonic() - began
         self._conclude(errors)
         self._emit(RunEnded(self._pipeline.name, self._report.status))

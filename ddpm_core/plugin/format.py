@@ -115,7 +115,8 @@ class Parser(ABC):
     def _messages_as_documents(self, messages: Messages) -> Parsed:
         import pyarrow as pa
 
-        batches: list[pa.RecordBatch] = []
+        tables: list[pa.Table] = []
+        schema = pa.schema([])
         origin: list[int] = []
         rejects: list[Reject] = []
         for index, value in enumerate(messages.values):
@@ -133,14 +134,17 @@ class Parser(ABC):
             if bad is not None:  # A message lands whole or not at all: its bytes are one dead letter.
                 rejects.append(Reject(index, bad.reason, bad.message, raw=value))
                 continue
-            for step in steps:
-                if step.data is not None:
-                    batches.append(step.data)
-                    origin.extend([index] * step.data.num_rows)
+            found = [pa.Table.from_batches([step.data]) for step in steps if step.data is not None]
+            try:
+                schema = pa.unify_schemas([schema, *(table.schema for table in found)])
+            except pa.ArrowException as error:
+                rejects.append(Reject(index, "type_mismatch", f"its columns clash with earlier ones: {error}", raw=value))
+                continue
+            tables += found
+            origin.extend([index] * sum(table.num_rows for table in found))
         data = None
-        if batches:
-            table = pa.concat_tables([pa.Table.from_batches([b]) for b in batches], promote_options="default")
-            data = table.combine_chunks().to_batches()[0] if table.num_rows else None
+        if origin:
+            data = pa.concat_tables(tables, promote_options="default").combine_chunks().to_batches()[0]
         return Parsed(data, len(messages), rejects, _int32(origin), raw=messages.values.__getitem__, nbytes=messages.nbytes)
 
     def _builder(self) -> RowBuilder:

@@ -196,7 +196,7 @@ class Ledger:
         else:
             won = self._insert(partition, position.offset, 0, detail)
         if not won:
-            raise FencedError([partition])
+            raise FencedError([stream_of(partition)])
         reached.stored[partition] = position.offset
 
     def _insert(self, partition: str, offset: int, epoch: int, detail: str) -> list[tuple[Any, ...]]:

@@ -265,7 +265,7 @@ class TableSink(Sink):
             return
         self.begin()
         self._in_round = True
-        if not self._target_known:
+        if not self._target_known or self._target is None:  # Another process may have made it since.
             self._look_at_target()
         if self.atomic and not self._emptied:
             # DELETE, not TRUNCATE: readers go on seeing the old rows until COMMIT.
@@ -294,7 +294,8 @@ class TableSink(Sink):
         columns = ", ".join(self.options.key)
         raise ConfigError(
             f"table {self.target_name} has no primary key or unique index on ({columns}), which upsert needs",
-            hint=f"CREATE UNIQUE INDEX ON {self.qualified} ({', '.join(map(self.quote, self.options.key))})",
+            hint="Make one: "
+            f"CREATE UNIQUE INDEX {self.quote(f'{self.table_name}_key')} ON {self.qualified} ({', '.join(map(self.quote, self.options.key))})",
         )
 
     def _with_table_for(self, data: pa.RecordBatch) -> pa.RecordBatch:
@@ -319,20 +320,22 @@ class TableSink(Sink):
         return data
 
     def _fields_for_new_table(self, data: pa.RecordBatch) -> list[pa.Field]:
-        """The declared columns, and the others that have a value; of names that differ in case only, the first."""
+        """The declared columns, and the data's own that have a type; of names that differ in case only, the first.
+
+        A column of the null type has had no value yet: it is added when one comes, with that value's type.
+        """
         import pyarrow as pa
 
-        from ddpm_core.schema.conform import unknown_fields
+        from ddpm_core.schema.conform import typed_fields
 
         fields = {field.name.casefold(): field for field in self.context.columns or ()}
-        for field in unknown_fields(data, pa.schema(list(fields.values()))):
+        for field in typed_fields(data):
             if not self.name_problem(field.name):
                 fields.setdefault(field.name.casefold(), field)
         missing = [name for name in self.options.key if fields.get(name.casefold(), pa.field("", pa.null())).name != name]
         if missing and fields:
-            raise ConfigError(
-                f"the data has no column {missing[0]!r}, which the key names; it has {', '.join(f.name for f in fields.values())}"
-            )
+            known = ", ".join(field.name for field in fields.values())
+            raise ConfigError(f"the data has no column {missing[0]!r}, which the key names; it has {known}")
         return list(fields.values())
 
     def _columns_to_conform_to(self, target: TargetTable) -> pa.Schema:

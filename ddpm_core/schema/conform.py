@@ -88,6 +88,15 @@ def unknown_fields(data: pa.RecordBatch, target: pa.Schema) -> list[pa.Field]:
     return list(found.values())
 
 
+def typed_fields(data: pa.RecordBatch) -> list[pa.Field]:
+    """The columns of a batch that have a type, also where they hold no value; types and names as in `unknown_fields`."""
+    found: dict[str, pa.Field] = {}
+    for column, name in zip(data.columns, data.schema.names, strict=True):
+        if kind(column.type) != "null":
+            found.setdefault(name.casefold(), pa.field(name, plain(column.slice(0, 0)).type))
+    return list(found.values())
+
+
 class _Work:
     """The columns of one batch on their way, and what was found wrong with its rows."""
 

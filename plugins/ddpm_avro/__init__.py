@@ -1,0 +1,1 @@
+"""The bundled plugin for Avro."""

@@ -1,0 +1,1 @@
+"""Tables of a DuckDB file: the embedded database that needs no server."""

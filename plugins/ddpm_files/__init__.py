@@ -1,0 +1,1 @@
+"""Source `files`: files, folders, patterns and standard input."""

@@ -1,0 +1,1 @@
+"""Format `parquet`: Apache Parquet files."""

@@ -1,0 +1,1 @@
+"""The sink `postgres`: tables of a Postgres server."""

@@ -182,6 +182,8 @@ def test_columns_that_the_server_fills_are_left_to_it(make: Make, ask: Ask) -> N
 def test_a_number_may_go_where_only_postgres_knows_the_type(make: Make, ask: Ask) -> None:
     ask("CREATE TABLE t (n numeric, i inet, a bigint)")
     assert make().expected_schema() == pa.schema([("a", pa.int64())])
+    declared = pa.schema([("n", pa.decimal128(9, 2))])
+    assert make(columns=declared).expected_schema() == pa.schema([("n", pa.decimal128(9, 2)), ("a", pa.int64())])
 
 
 def test_rows_find_their_way_into_partitions_and_strays_are_refused(make: Make, ask: Ask) -> None:

@@ -1,32 +1,45 @@
-"""What the plugin hands over."""
+"""The kit's promises of a format, for this one."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
+from typing import Any, ClassVar
 
-from ddpm_avro import plugin
-from ddpm_avro.options import AvroOptions
-from ddpm_avro.parser import AvroParser
-from ddpm_avro.serializer import AvroSerializer
-from ddpm_core import BuildContext
-from ddpm_core.plugin.specs import resolve
+from ddpm_avro.container import block_bytes, encode_long, header_bytes
+from ddpm_core.testing import FormatCapabilities, FormatConformance, Sample
 
-
-def test_the_spec_builds_a_parser_and_a_serializer() -> None:
-    (spec,) = plugin.ddpm_formats()
-    assert (spec.name, spec.suffixes, spec.magic) == ("avro", (".avro",), (b"Obj\x01",))
-    assert spec.options_model() is AvroOptions
-    assert isinstance(resolve(spec.parser)(AvroOptions(), BuildContext()), AvroParser)
-    assert spec.serializer is not None
-    assert isinstance(resolve(spec.serializer)(AvroOptions(), BuildContext()), AvroSerializer)
+_SYNC = b"0123456789abcdef"
+_SCHEMA = {"type": "record", "name": "r", "fields": [{"name": "n", "type": "int"}, {"name": "s", "type": ["null", "string"]}]}
+_HEADER = header_bytes(json.dumps(_SCHEMA).encode(), "null", _SYNC)
 
 
-def test_every_option_is_described() -> None:
-    assert all(field.description for field in AvroOptions.model_fields.values())
+def _block(*numbers: int) -> bytes:
+    datums = b"".join(encode_long(number) + (b"\x00" if number % 2 else b"\x02\x02x") for number in numbers)
+    return block_bytes("null", len(numbers), datums, _SYNC)
 
 
-def test_the_spec_imports_nothing_heavy() -> None:
-    code = "import sys, ddpm_avro.plugin as p; list(p.ddpm_formats()); print(sorted({'pyarrow', 'fastavro', 'pydantic'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+def _rows(*numbers: int) -> list[dict[str, Any]]:
+    return [{"n": number, "s": None if number % 2 else "x"} for number in numbers]
+
+
+class TestAvro(FormatConformance):
+    plugin = "ddpm_avro.plugin"
+    name = "avro"
+    samples: ClassVar[list[Sample]] = [
+        Sample(_HEADER + _block(1, 2, 3) + _block(4), _rows(1, 2, 3, 4)),
+        Sample(_HEADER + _block(1, 2**31, 3), _rows(1, 3), rejects=[(1, "int_range")], payloads=[]),
+        Sample(_HEADER + _block(1) + b"\x02", _rows(1), payloads=[], error="avro_truncated"),
+    ]
+    capabilities = FormatCapabilities(
+        keeps_neighbours=True,
+        cuts_at_batch_rows=True,
+        streams=True,
+        round_trip=("bool", "integers", "floats", "decimal", "text", "binary", "date", "time", "timestamp", "timestamp_utc", "list", "struct", "map", "dictionary"),
+    )  # fmt: skip
+
+    def large_document(self) -> bytes:
+        block = _block(*range(10_000))
+        return _HEADER + block * (12_500_000 // len(block) + 1)
+
+    def grown_sample(self) -> Sample:
+        return Sample(self.samples[0].document + _block(5), _rows(1, 2, 3, 4, 5))

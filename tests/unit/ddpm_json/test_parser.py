@@ -239,6 +239,11 @@ def test_a_file_still_being_written_is_continued_with_the_whole_record() -> None
     assert grown.resume == {"byte": 25, "layout": "lines", "grows": True}
 
 
+def test_blanks_after_a_bad_last_line_do_not_make_it_read_again() -> None:
+    got = read(b'{"a":1}\n[1]\n  ')
+    assert (got.rejects, got.resume) == ([("not_an_object", b"[1]", 8)], {"byte": 14, "layout": "lines", "grows": True})
+
+
 def test_a_last_line_cut_within_a_character_is_truncated() -> None:
     assert read(b'{"a":"1"}\n{"a":"\xc3').rejects == [("json_truncated", b'{"a":"\xc3', 10)]
 

@@ -213,7 +213,7 @@ def test_a_row_whose_text_is_no_text_does_not_cost_its_neighbours(
 
 def test_a_bad_row_is_kept_with_its_bytes(reading: Any, written: Write) -> None:
     (step,) = reading(written(pa.table({"n": range(5), "s": BAD}))).steps
-    assert pa.ipc.open_stream(step.rejects[1].raw).read_all().to_pylist() == [{"n": 3, "s": b"caf\xe9"}]
+    assert pa.ipc.open_stream(step.rejects[1].row).read_all().to_pylist() == [{"n": 3, "s": b"caf\xe9"}]
 
 
 def test_a_step_may_consist_of_bad_rows_only(reading: Any, written: Write) -> None:

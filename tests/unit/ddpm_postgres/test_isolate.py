@@ -74,6 +74,14 @@ def test_many_named_rows_do_not_send_the_batch_over_and_over() -> None:
     assert server.sent < 20 * 10_000
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_server_that_refuses_everything_is_not_asked_for_ever(named: bool) -> None:
+    bad = set(range(2_000))
+    server = PretendServer(bad, bad if named else set())
+    isolate(_rows(2_000), server.attempt)
+    assert server.attempts < 1.1 * 2_000
+
+
 def test_a_row_that_is_taken_when_tried_alone_is_no_reject() -> None:
     """As when another session deletes the key that stood in its way."""
     taken: list[int] = []

@@ -1,0 +1,1 @@
+"""Access logs of Apache and nginx, in combined and common format, as a format for DDPM."""

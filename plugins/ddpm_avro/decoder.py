@@ -1,0 +1,234 @@
+"""Blocks to rows: the fastest decoder that knows the schema, and on any doubt the one that finds the culprits.
+
+1. pyruhvro, for schemas on its list: all blocks in one call.
+2. fastavro, for all others: each block in one call.
+3. `datum.DatumReader`, for one block that either of them refused: record by record.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import accumulate
+from typing import Any, cast
+
+import fastavro
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyruhvro
+
+from ddpm_avro import physical
+from ddpm_avro.arrow_schema import arrow_schema
+from ddpm_avro.container import Block, Header, encode_long
+from ddpm_avro.datum import DatumReader, LostError
+from ddpm_avro.logical import Bad, finish, finish_fields
+from ddpm_avro.schema import read_schema
+from ddpm_core import Reject
+
+_SENTINEL = random.SystemRandom().random()  # Unknown to who writes files, so that no file can imitate it.
+_END = b"\x00" + struct.pack("<d", _SENTINEL)
+
+
+class DoubtError(Exception):
+    """A fast decoder refused a block, or did not use all of it."""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What became of some blocks. `kept`: row -> record, or None when every record is a row."""
+
+    data: pa.RecordBatch
+    records: int
+    rejects: list[Reject] = field(default_factory=list)
+    kept: list[int] | None = None
+
+
+class RecordBytes:
+    """Finds the bytes of single records in blocks, when somebody asks."""
+
+    def __init__(self, reader: DatumReader, header: Header, blocks: Sequence[Block]) -> None:
+        self._reader = reader
+        self._header = header
+        self._blocks = blocks
+        self._ends = list(accumulate(block.count for block in blocks))
+        self._bounds: dict[int, list[tuple[int, int]]] = {}
+
+    def block_of(self, record: int) -> Block:
+        """The block that holds a record."""
+        return self._blocks[self._which(record)]
+
+    def container(self, record: int) -> bytes | None:
+        """A complete container of one record, which this plugin's parser reads again; None when its bytes cannot be found."""
+        which = self._which(record)
+        block = self._blocks[which]
+        if which not in self._bounds:
+            self._bounds[which] = self._find(block)
+        bounds, index = self._bounds[which], record - self._ends[which] + block.count
+        if index >= len(bounds):
+            return None
+        start, end = bounds[index]
+        return self._header.container(1, block.data[start:end])
+
+    def _which(self, record: int) -> int:
+        return next(i for i, end in enumerate(self._ends) if record < end)
+
+    def _find(self, block: Block) -> list[tuple[int, int]]:
+        bounds: list[tuple[int, int]] = []
+        if not block.problem:
+            with suppress(LostError):  # Those found before are what there is.
+                bounds.extend((datum.start, datum.end) for datum in self._reader.read(block.data, block.count))
+        return bounds
+
+
+class BlockDecoder:
+    """Decodes blocks of one schema."""
+
+    def __init__(self, schema: bytes) -> None:
+        self.node = read_schema(schema)
+        self.schema = arrow_schema(self.node)
+        self.reader = DatumReader(self.node)
+        self._none = pa.array([], physical.arrow_type(self.node))
+        self._ruhvro = physical.ruhvro_schema(self.node)
+        self._fastavro = None if physical.has_weightless(self.node) else physical.fastavro_schema(self.node)
+
+    def decode(self, header: Header, blocks: Sequence[Block]) -> Decoded:
+        """All records of these blocks, in order: rows, or rejects."""
+        records = RecordBytes(self.reader, header, blocks)
+        try:
+            values = self.fast(blocks)
+        except DoubtError:
+            if len(blocks) > 1:
+                return self._joined([self.decode(header, [block]) for block in blocks])
+            return self._one_by_one(header, blocks[0], records)
+        return self._finished(values, sum(block.count for block in blocks), None, [], records)
+
+    def fast(self, blocks: Sequence[Block]) -> pa.Array:
+        """What the blocks hold, undistinguished by logical types.
+
+        Raises:
+            DoubtError: Something is wrong with at least one block.
+        """
+        filled = [block for block in blocks if block.count or block.data]
+        if not all(block.count and not block.problem for block in filled):
+            raise DoubtError("a block without records, or one that could not be decompressed")
+        if not filled:
+            return self._none
+        if self._ruhvro:
+            return self._by_ruhvro(filled)
+        if self._fastavro:
+            return self._by_fastavro(filled, self._fastavro)
+        raise DoubtError("no fast decoder counts items that take no bytes")
+
+    def _by_ruhvro(self, blocks: Sequence[Block]) -> pa.Array:
+        # A block's bytes between its count and a zero are the encoding of an array.
+        payloads = [encode_long(block.count) + block.data + _END for block in blocks]
+        try:
+            decoded = pa.record_batch(pyruhvro.deserialize_array(payloads, self._ruhvro))
+        except BaseException as error:
+            if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+                raise DoubtError(str(error)) from error
+            raise
+        rows, end = decoded.columns
+        counts = pa.array([block.count for block in blocks], pa.int32())
+        if not pc.list_value_length(rows).equals(counts) or not pc.all(pc.equal(end, _SENTINEL)).as_py():
+            raise DoubtError("bytes are left over")
+        try:
+            physical.refuse_false_text(self.node, rows.values)
+        except pa.ArrowInvalid as error:
+            raise DoubtError(str(error)) from error
+        return rows.values
+
+    def _by_fastavro(self, blocks: Sequence[Block], schema: dict[str, Any]) -> pa.Array:
+        rows: list[Any] = []
+        for block in blocks:
+            stream = BytesIO(encode_long(block.count) + block.data + b"\x00")
+            try:
+                rows += cast("list[Any]", fastavro.schemaless_reader(stream, schema, None))
+            except Exception as error:
+                raise DoubtError(str(error)) from error
+            if stream.read(1):
+                raise DoubtError("bytes are left over")
+        if len(rows) != sum(block.count for block in blocks):
+            raise DoubtError("bytes are left over")
+        try:
+            return physical.to_arrow(self.node, rows)
+        except KeyError as error:
+            raise DoubtError(str(error)) from error
+
+    def _one_by_one(self, header: Header, block: Block, records: RecordBytes) -> Decoded:
+        if block.problem:
+            raw = header.container_of_stored(block.count, block.data)
+            return self._finished(self._none, block.count, [], _all(block, 0, "avro_invalid", block.problem, raw), records)
+        rows: list[Any] = []
+        kept: list[int] = []
+        rejects: list[Reject] = []
+        end = 0
+        try:
+            for index, datum in enumerate(self.reader.read(block.data, block.count)):
+                end = datum.end
+                if datum.problem:
+                    reason, message = datum.problem
+                    raw = header.container(1, block.data[datum.start : end])
+                    rejects.append(Reject(index, reason, message, raw, block.at))
+                else:
+                    rows.append(datum.value)
+                    kept.append(index)
+        except LostError as lost:
+            done = len(kept) + len(rejects)
+            rest = header.container(block.count - done, block.data[end:])
+            rejects += _all(block, done, lost.reason, lost.message, rest)
+        else:
+            if end < len(block.data):  # Which record took too few bytes cannot be known, so none of them is believed.
+                what = f"{len(block.data) - end:,} bytes are left over after the last of {block.count:,} records"
+                whole = header.container(block.count, block.data)
+                return self._finished(self._none, block.count, [], _all(block, 0, "trailing_bytes", what, whole), records)
+        return self._finished(physical.to_arrow(self.node, rows), block.count, kept, rejects, records)
+
+    def _finished(
+        self, values: pa.Array, count: int, kept: list[int] | None, rejects: list[Reject], records: RecordBytes
+    ) -> Decoded:
+        """The rows with their real types, without those that have none."""
+        columns, bad = self._columns(values)
+        if columns:
+            values = pa.StructArray.from_arrays(columns, fields=list(self.schema))
+        data = pa.RecordBatch.from_struct_array(values)
+        if bad:
+            rows = kept if kept is not None else range(count)
+            for row, (reason, message) in bad.items():
+                record = rows[row]
+                rejects.append(Reject(record, reason, message, records.container(record), records.block_of(record).at))
+            kept = [record for row, record in enumerate(rows) if row not in bad]
+            data = data.filter(pa.array([row not in bad for row in range(data.num_rows)]))
+        rejects.sort(key=lambda reject: reject.index)
+        return Decoded(data, count, rejects, kept if len(rejects) else None)
+
+    def _columns(self, values: pa.Array) -> tuple[list[pa.Array], Bad]:
+        if self.node.kind == "record":
+            return finish_fields(self.node, values)
+        column, bad = finish(self.node, values)
+        return [column], bad
+
+    def _joined(self, parts: list[Decoded]) -> Decoded:
+        rejects: list[Reject] = []
+        kept: list[int] = []
+        start = 0
+        for part in parts:
+            for reject in part.rejects:
+                reject.index += start
+            rejects += part.rejects
+            kept += range(start, start + part.records) if part.kept is None else [start + record for record in part.kept]
+            start += part.records
+        return Decoded(pa.concat_batches([part.data for part in parts]), start, rejects, kept if rejects else None)
+
+
+def _all(block: Block, first: int, reason: str, message: str, raw: bytes) -> list[Reject]:
+    """Rejects for all records of a block from `first` on, when their ends cannot be found. The first one has the bytes of all."""
+    where = f"in the block at byte {block.at:,}, from its record {first:,} on"
+    rejects = [Reject(first, reason, f"{message} ({where})", raw, block.at)]
+    more = f"lost with record {first:,} of the block at byte {block.at:,}, whose dead letter has the bytes of both"
+    rejects += [Reject(index, reason, more, b"", block.at) for index in range(first + 1, block.count)]
+    return rejects

@@ -1,0 +1,21 @@
+"""What this plugin offers: the format `avro`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ddpm_core import FormatSpec, hookimpl
+
+
+@hookimpl
+def ddpm_formats() -> Iterable[FormatSpec]:
+    yield FormatSpec(
+        name="avro",
+        summary="Avro object container files, every codec and logical type",
+        options="ddpm_avro.options:AvroOptions",
+        parser="ddpm_avro.parser:build",
+        serializer="ddpm_avro.serializer:build",
+        suffixes=(".avro",),
+        magic=(b"Obj\x01",),
+        example="ddpm ingest --format avro events.avro",
+    )

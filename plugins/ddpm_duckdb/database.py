@@ -1,0 +1,120 @@
+"""A DuckDB file as `ddpm query` and `ddpm dlq` read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from ddpm_core import ConfigError, Database, DeadLetter, DeadLetterFilter, split_table
+from ddpm_duckdb.connection import connect
+from ddpm_duckdb.errors import translated, translated_query
+from ddpm_duckdb.options import path_of
+from ddpm_duckdb.types import quote
+
+BATCH_ROWS = 10_000
+_DEAD_LETTERS = "_ddpm_dead_letters"
+_FIELDS = (
+    "id", "pipeline", "source", "partition", "record_offset", "byte_offset", "stage", "reason", "message", "plugin", "plugin_version",
+    "sink", "payload", "payload_kind", "view", "attempts", "created_at",
+)  # fmt: skip
+
+
+def open_database(address: str) -> DuckDbDatabase:
+    """The database at a path or a `duckdb:` URL. Opens nothing.
+
+    Raises:
+        ConfigError: The address names no file.
+    """
+    try:
+        return DuckDbDatabase(path_of(address))
+    except ValueError as error:
+        raise ConfigError(f"{address!r} is no address of a DuckDB file: {error}") from error
+
+
+class DuckDbDatabase(Database):
+    """The connection is made by the first question. Without `write` DuckDB opens the file for reading only."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._writes = False
+
+    def query(self, sql: str, *, write: bool = False) -> pa.RecordBatchReader:
+        if any("\ud800" <= character <= "\udfff" for character in sql):
+            raise ConfigError("the statement holds half a surrogate pair, which no text can")
+        connection = self._connect(write=write)
+        with translated_query(self._path):
+            result = connection.sql(sql)
+            if result is None:
+                return pa.RecordBatchReader.from_batches(pa.schema([]), [])
+            reader = result.to_arrow_reader(BATCH_ROWS)
+            return pa.RecordBatchReader.from_batches(reader.schema, self._batches(reader))
+
+    def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        """A statement may fail in the middle of its result; Arrow then throws DuckDB's words."""
+        with translated_query(self._path):
+            try:
+                yield from reader
+            except (pa.ArrowException, OSError) as error:
+                raise ConfigError(str(error).partition("\n")[0]) from error
+
+    def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
+        connection = self._connect(write=False)
+        with translated(self._path):
+            schemas = connection.execute(
+                "SELECT schema_name FROM duckdb_tables() WHERE database_name = current_database() AND table_name = ?",
+                [_DEAD_LETTERS],
+            ).fetchall()
+            if not schemas:
+                return []
+            tables = " UNION ALL ".join(f"SELECT * FROM {quote(schema)}.{_DEAD_LETTERS}" for (schema,) in schemas)
+            conditions, values = _conditions(wanted)
+            sql = (
+                f"SELECT {', '.join(_FIELDS)} FROM ({tables}) WHERE {' AND '.join(conditions)} "
+                "ORDER BY created_at DESC, source, record_offset, id LIMIT ?"
+            )
+            # Through Arrow: Python values of TIMESTAMPTZ would need pytz.
+            table = connection.sql(sql, params=[*values, wanted.limit]).to_arrow_table()
+        return [_letter(row) for row in table.to_pylist()]
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _connect(self, *, write: bool) -> duckdb.DuckDBPyConnection:
+        if self._connection is None or self._writes != write:
+            self.close()
+            self._connection, self._writes = connect(self._path, read_only=not write), write
+            with translated(self._path):
+                # A name that is no table must not become a variable of this program.
+                self._connection.execute("SET python_enable_replacements = false")
+        return self._connection
+
+
+def _conditions(wanted: DeadLetterFilter) -> tuple[list[str], list[Any]]:
+    conditions, values = ["true"], []
+    if wanted.table:
+        schema, table = split_table(wanted.table)
+        conditions.append("lower(target) = lower(?)" if schema else "ends_with(lower(target), '.' || lower(?))")
+        values.append(f"{schema}.{table}" if schema else table)
+    if wanted.reason:
+        conditions.append("reason = ?")
+        values.append(wanted.reason)
+    if wanted.source:
+        conditions.append("contains(source, ?)")
+        values.append(wanted.source)
+    if wanted.id:
+        conditions.append("starts_with(id, ?)")
+        values.append(wanted.id)
+    return conditions, values
+
+
+def _letter(row: dict[str, Any]) -> DeadLetter:
+    row["offset"] = row.pop("record_offset")
+    created: datetime = row.pop("created_at")
+    return DeadLetter(**row, created_at=created)

@@ -1,0 +1,189 @@
+"""The sink `duckdb`: Arrow batches into a table, in the transaction that `TableSink` commits."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ddpm_core import BuildContext, ConfigError, Dialect, Reject, RetryableError, TableSink, TargetTable, split_table
+from ddpm_duckdb import catalog
+from ddpm_duckdb.checks import INCOMING, Checks
+from ddpm_duckdb.connection import connect
+from ddpm_duckdb.errors import translated
+from ddpm_duckdb.options import DuckDbOptions
+from ddpm_duckdb.types import quote, sql_type
+
+OWNED = "created by ddpm"
+OWN_PREFIX = "_ddpm_"
+TRIM_BYTES = 32 << 20
+"""Arrow bytes written between two times that DuckDB's cache is emptied."""
+
+
+def build(options: DuckDbOptions, context: BuildContext) -> DuckDbSink:
+    """The sink for these options. Opens nothing."""
+    return DuckDbSink(options, context)
+
+
+class DuckDbSink(TableSink):
+    """Rows into a table of a DuckDB file, exactly once. One connection, one transaction for each round.
+
+    A table without a schema in its name lies in `main`.
+    """
+
+    options: DuckDbOptions
+    dialect = Dialect(
+        name="DuckDB",
+        placeholder="?",
+        text="VARCHAR",
+        key_text="VARCHAR",
+        integer="BIGINT",
+        bytes="BLOB",
+        json="VARCHAR",
+        timestamp="TIMESTAMPTZ",
+    )
+
+    def __init__(self, options: DuckDbOptions, context: BuildContext) -> None:
+        schema, table = split_table(options.table)
+        super().__init__(options, context, schema=schema or "main", table=table)
+        if table.lower().startswith(OWN_PREFIX):
+            raise ConfigError(f"{table!r} cannot be the table: names that begin with {OWN_PREFIX} are DDPM's own")
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._table: catalog.Table | None = None
+        self._checks: dict[tuple[str, ...], Checks] = {}
+        self._since_trim = 0
+
+    # The connection.
+
+    def connect(self) -> None:
+        self.disconnect()
+        self._connection = connect(self.options.path)
+        if self.options.memory_limit:
+            self.fetch(f"SET memory_limit = '{self.options.memory_limit}'")
+        schema, table = catalog.spelling(self.fetch, self.schema_name, self.table_name)
+        if (schema, table) != (self.schema_name, self.table_name):  # Positions are kept by the name as it is stored.
+            super().__init__(self.options, self.context, schema=schema, table=table)
+        self.fetch(f"CREATE SCHEMA IF NOT EXISTS {self.quote(self.schema_name)}")
+
+    def disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(duckdb.Error):
+                connection.close()
+
+    def begin(self) -> None:
+        self.fetch("BEGIN")
+
+    def end(self) -> None:
+        self.fetch("COMMIT")
+        self._trim()
+
+    def undo(self) -> None:
+        if self._connection is None:
+            return
+        try:
+            self._connection.execute("ROLLBACK")
+        except duckdb.TransactionException:
+            return  # There is none: a COMMIT that fails has rolled back already.
+        except duckdb.Error:
+            self.disconnect()
+
+    def cancel(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(duckdb.Error):
+                connection.interrupt()
+
+    def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        connection = self._open_connection()
+        with translated(self.options.path):
+            result = connection.execute(sql, list(parameters)) if parameters else connection.execute(sql)
+            if not result.description or (result.description[0][0] == "Count" and "RETURNING" not in sql):
+                return []
+            return result.fetchall()
+
+    def _open_connection(self) -> duckdb.DuckDBPyConnection:
+        if self._connection is None:
+            raise RetryableError(f"{self.options.path} is not open")
+        return self._connection
+
+    # Names and types.
+
+    def quote(self, name: str) -> str:
+        return quote(name)
+
+    def name_problem(self, name: str) -> str:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            return "it holds half a surrogate pair"
+        return super().name_problem(name)
+
+    def column_type(self, field: pa.Field) -> str:
+        return sql_type(field.type)
+
+    def describe(self) -> TargetTable | None:
+        with translated(self.options.path):
+            self._table = catalog.read_table(self._open_connection(), self.fetch, self.schema_name, self.table_name)
+        self._checks.clear()
+        if self._table is None:
+            return None
+        keys = tuple(unique.columns for unique in self._table.uniques if unique.columns)
+        return TargetTable(self._table.schema(), self._table.comment == OWNED, keys)
+
+    # Rows.
+
+    def insert(self, data: pa.RecordBatch) -> list[Reject]:
+        return self._add(data, "")
+
+    def upsert(self, data: pa.RecordBatch) -> list[Reject]:
+        key = ", ".join(map(quote, self.options.key))
+        others = [quote(name) for name in data.schema.names if name not in self.options.key]
+        change = f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in others)}" if others else "NOTHING"
+        return self._add(data, f" ON CONFLICT ({key}) DO {change}")
+
+    def _add(self, data: pa.RecordBatch, on_conflict: str) -> list[Reject]:
+        names = tuple(data.schema.names)
+        checks = self._checks.get(names)
+        if checks is None and self._table is not None:
+            checks = self._checks[names] = Checks(self._table, self.qualified, names, self.options.key)
+        refused = checks.refused(data, self._over) if checks is not None and checks.needed() else []
+        if refused:
+            gone = pa.array([reject.index for reject in refused], pa.int64())
+            data = data.filter(pc.invert(pc.is_in(pa.arange(0, data.num_rows), gone)))
+        if data.num_rows:
+            columns = ", ".join(map(quote, names))
+            self._over(f"INSERT INTO {self.qualified} ({columns}) SELECT {columns} FROM {INCOMING}{on_conflict}", data)
+        self._since_trim += data.nbytes
+        if self.atomic:
+            self._trim()
+        return refused
+
+    def _over(self, sql: str, _ddpm_incoming: pa.RecordBatch) -> list[tuple[Any, ...]]:
+        """Run a statement in which `_ddpm_incoming` is this batch: DuckDB finds it as the variable of the calling frame.
+
+        A registered view would do the same, but dropped views keep their data alive until COMMIT, which fills the memory when a run
+        is one transaction.
+        """
+        connection = self._open_connection()
+        with translated(self.options.path):
+            return connection.execute(sql).fetchall()
+
+    def _trim(self) -> None:
+        """Let go of cached blocks: DuckDB would keep what it has written, up to its memory limit, and nothing here reads it again.
+
+        A lower limit evicts them at once. Over another connection, since a statement that fails ends the transaction of its own.
+        """
+        if self._since_trim < TRIM_BYTES or self._connection is None:
+            return
+        self._since_trim = 0
+        limit = f"SET memory_limit = '{self.options.memory_limit}'" if self.options.memory_limit else "RESET memory_limit"
+        with contextlib.suppress(duckdb.Error), self._connection.cursor() as other:
+            try:
+                other.execute("SET memory_limit = '16MB'")
+            finally:
+                other.execute(limit)

@@ -1,0 +1,187 @@
+"""A Postgres database for questions: `ddpm query` and `ddpm dlq`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+import pyarrow as pa
+
+from ddpm_core import ConfigError, Database, DdpmError, DeadLetter, DeadLetterFilter, RetryableError, split_table
+from ddpm_postgres import result, session
+from ddpm_postgres.errors import of_statement, plain
+
+ROWS = 5000
+DEAD_LETTERS = "_ddpm_dead_letters"
+_COLUMNS = (
+    "id", "pipeline", "source", "partition", "record_offset", "byte_offset", "stage", "reason", "message", "plugin",
+    "plugin_version", "sink", "payload", "payload_kind", "view::text", "attempts", "created_at",
+)  # fmt: skip
+
+
+def open_database(address: str) -> PostgresDatabase:
+    """The database at this URL. Connects.
+
+    Raises:
+        ConfigError, RetryableError, FatalError: It cannot be reached.
+    """
+    return PostgresDatabase(address)
+
+
+class PostgresDatabase(Database):
+    """One connection, one statement at a time."""
+
+    def __init__(self, address: str) -> None:
+        given = session.parameters(address, connect_timeout=10)
+        self._where = session.server_name(given)
+        self._connection = session.connect(given, {})
+
+    def query(self, sql: str, *, write: bool = False) -> pa.RecordBatchReader:
+        """The statement's result, fetched 5,000 rows at a time as the reader is read. With `write` it is fetched whole.
+
+        Without `write` exactly one statement that returns rows is taken, in a read-only transaction: Postgres itself opens it
+        as a cursor, so that nothing can follow a semicolon.
+        """
+        if not sql.strip():
+            raise ConfigError("the statement is empty")
+        self._roll_back()
+        with self._errors(sql):
+            return self._changed(sql) if write else self._streamed(sql)
+
+    def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
+        self._roll_back()
+        with self._errors(""), self._connection.cursor() as cursor:
+            cursor.execute("BEGIN READ ONLY")
+            cursor.execute(
+                "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+                "WHERE c.relname = %s AND c.relkind IN ('r', 'p') AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1",
+                [DEAD_LETTERS],
+            )
+            schemas = [name for (name,) in cursor.fetchall()]
+            found: list[DeadLetter] = []
+            for schema in schemas:
+                conditions, values = _conditions(wanted, schema)
+                table = f"{session.quote_name(schema)}.{DEAD_LETTERS}".replace("%", "%%")
+                cursor.execute(
+                    f"SELECT {', '.join(_COLUMNS)} FROM {table} WHERE {conditions} "
+                    "ORDER BY created_at DESC, source, record_offset LIMIT %s",
+                    [*values, wanted.limit],
+                )
+                found += [_dead_letter(row) for row in cursor.fetchall()]
+            cursor.execute("ROLLBACK")
+        found.sort(key=lambda letter: letter.created_at, reverse=True)
+        return found[: wanted.limit]
+
+    def close(self) -> None:
+        with contextlib.suppress(psycopg2.Error):
+            self._connection.close()
+
+    # Statements.
+
+    def _streamed(self, sql: str) -> pa.RecordBatchReader:
+        cursor = self._connection.cursor()
+        result.as_text(cursor)
+        # Once a query has run in it, the transaction cannot be made read-write any more.
+        cursor.execute("BEGIN READ ONLY; SELECT 1")
+        query = cursor.mogrify("%s", [sql]).decode()
+        body = f"DECLARE ddpm_query refcursor := 'ddpm_query'; BEGIN OPEN ddpm_query FOR EXECUTE {query}; END"
+        cursor.execute("DO %s", [body])
+        columns = self._next(cursor)
+        complete = not columns or len(columns[0]) < ROWS
+        schema = result.schema_of(cursor.description or (), columns, complete=complete)
+        return pa.RecordBatchReader.from_batches(schema, self._batches(sql, cursor, schema, columns))
+
+    def _batches(self, sql: str, cursor: Any, schema: pa.Schema, columns: list[list[str | None]]) -> Iterator[pa.RecordBatch]:
+        with self._errors(sql):
+            while columns and columns[0]:
+                yield result.batch(schema, columns)
+                columns = self._next(cursor) if len(columns[0]) == ROWS else []
+            self._roll_back()
+
+    @staticmethod
+    def _next(cursor: Any) -> list[list[str | None]]:
+        cursor.execute(f"FETCH {ROWS} FROM ddpm_query")
+        return _by_column(cursor)
+
+    def _changed(self, sql: str) -> pa.RecordBatchReader:
+        with self._connection.cursor() as cursor:
+            result.as_text(cursor)
+            cursor.execute("BEGIN")
+            cursor.execute(sql)
+            description = cursor.description
+            columns = _by_column(cursor) if description else []
+            schema = result.schema_of(description or (), columns, complete=True)
+            batches = [result.batch(schema, columns)] if columns and columns[0] else []
+            cursor.execute("COMMIT")
+        return pa.RecordBatchReader.from_batches(schema, batches)
+
+    def _roll_back(self) -> None:
+        """End what an earlier question left open."""
+        if self._connection.info.transaction_status != psycopg2.extensions.TRANSACTION_STATUS_IDLE:
+            with contextlib.suppress(psycopg2.Error), self._connection.cursor() as cursor:
+                cursor.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def _errors(self, sql: str) -> Iterator[None]:
+        try:
+            yield
+        except psycopg2.Error as error:
+            raise self._plain_error(error, sql) from None
+        except (UnicodeError, ValueError) as error:
+            raise ConfigError(f"the statement cannot be sent: {error}") from None
+
+    def _plain_error(self, error: psycopg2.Error, sql: str) -> DdpmError:
+        ours = of_statement(error, self._where)
+        if error.pgcode is None or not sql or (isinstance(ours, RetryableError) and error.pgcode not in _STATEMENT):
+            return ours
+        if error.pgcode == "42P11":
+            return ConfigError(
+                f"not one statement that returns rows: {plain(error)}",
+                hint="Ask one thing at a time; statements that change something need --write.",
+            )
+        if error.pgcode == "25006":
+            return ConfigError(plain(error), hint="Statements that change something need --write.")
+        place = error.diag.internal_position or error.diag.statement_position
+        hints = [error.diag.message_hint or "", f"At character {place}: {_around(sql, int(place))}" if place else ""]
+        return ConfigError(plain(error), hint=" ".join(hint for hint in hints if hint))
+
+
+# These are about the environment while rows are written, and about the statement when a person typed one.
+_STATEMENT = frozenset({"42P01", "42703", "42P07", "42701", "42P06", "25006"})
+
+
+def _around(sql: str, position: int) -> str:
+    """The statement's text from there on, on one line."""
+    return " ".join(sql[position - 1 : position + 39].split())
+
+
+def _by_column(cursor: Any) -> list[list[str | None]]:
+    rows = cursor.fetchall()
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in cursor.description or ()]
+
+
+def _conditions(wanted: DeadLetterFilter, schema: str) -> tuple[str, list[Any]]:
+    conditions, values = ["true"], []
+    if wanted.table:
+        in_schema, table = split_table(wanted.table)
+        conditions.append("target = %s" if in_schema in (None, schema) else "false AND target = %s")
+        values.append(f"{schema}.{table}")
+    if wanted.reason:
+        conditions.append("reason = %s")
+        values.append(wanted.reason)
+    if wanted.source:
+        conditions.append("position(%s in source) > 0")
+        values.append(wanted.source)
+    if wanted.id:
+        conditions.append("starts_with(id, %s)")
+        values.append(wanted.id)
+    return " AND ".join(conditions), values
+
+
+def _dead_letter(row: tuple[Any, ...]) -> DeadLetter:
+    values = list(row)
+    values[_COLUMNS.index("payload")] = bytes(values[_COLUMNS.index("payload")])
+    return DeadLetter(*values)
