@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.format import DocumentWriter as DocumentWriter
     from ddpm_core.plugin.format import Parser as Parser
     from ddpm_core.plugin.format import Serializer as Serializer
+    from ddpm_core.plugin.framing import BLOCK_BYTES as BLOCK_BYTES
+    from ddpm_core.plugin.framing import KEPT_BYTES as KEPT_BYTES
+    from ddpm_core.plugin.framing import LineBlock as LineBlock
+    from ddpm_core.plugin.framing import cut_blocks as cut_blocks
+    from ddpm_core.plugin.framing import read_fully as read_fully
+    from ddpm_core.plugin.framing import too_large_reject as too_large_reject
     from ddpm_core.plugin.hookspecs import hookimpl as hookimpl
     from ddpm_core.plugin.ledger import Dialect as Dialect
     from ddpm_core.plugin.names import split_table as split_table
@@ -65,6 +71,7 @@ _HOME = {
     ),
     "plugin.database": ("Database", "DeadLetterFilter"),
     "plugin.format": ("DocumentWriter", "Parser", "Serializer"),
+    "plugin.framing": ("BLOCK_BYTES", "KEPT_BYTES", "LineBlock", "cut_blocks", "read_fully", "too_large_reject"),
     "plugin.hookspecs": ("hookimpl",),
     "plugin.names": ("split_table",),
     "plugin.processor": ("Processed", "Processor"),

@@ -100,7 +100,7 @@ class Registry:
                 registry._load(entry_point, origin)
             except ConfigError:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever a stranger's module does must not stop the others
+            except Exception as error:
                 why = error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
                 message = f"plugin {origin.entry_point!r} of {origin} does not work and is left out: {why}"
                 registry.broken.append(Broken(origin, "broken", why))

@@ -6,6 +6,7 @@ One object on one line. Keys are only ever added:
 - `status`: `landed`, `dead_letters`, `stopped` or `failed`. `exit_code`: the process's.
 - `target`: where the rows went, passwords masked.
 - `records`: records committed. `rows`: rows written. `rejected`: dead letters. `rejects`: reason -> how many. `bytes`: of the source.
+- `dead_letter_file`: where the dead letters are, when they are not beside the data; else null.
 - `seconds`: wall time. `rows_per_second`.
 - `documents`: one object each: `name`, `status` (`landed`, `skipped`, `failed`, `stopped`), `note`, `table`, `records`, `rows`,
   `rejected`, `error`.

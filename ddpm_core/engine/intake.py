@@ -124,7 +124,7 @@ class Intake:
             self._recovery.until_done("source", self._open, restore=self._close_source)
             for processor, plugin in self._processors:
                 blame(plugin, processor.open)
-            while not self._stopping.is_set() and self._step():
+            while not self._stopping.is_set() and not self._finished and self._step():
                 pass
             self._fifo.put(End())
             while not self._finished:  # The source is told of the last commits too.

@@ -47,10 +47,10 @@ class Report:
         rows: Rows written to the first sink.
         nbytes: Bytes of the source that these records took.
         rejects: Reason code -> dead letters committed.
-        dead_letter_file: Where the dead letters are, when the sink could not keep them beside the data; else empty.
         seconds: Wall time.
         documents: In the order in which they came.
         error: Why it failed, when the run itself did; a document's own failure is in `documents`.
+        dead_letter_file: Where the dead letters are, when the sink could not keep them beside the data; else empty.
     """
 
     pipeline: str
@@ -60,10 +60,10 @@ class Report:
     rows: int = 0
     nbytes: int = 0
     rejects: dict[str, int] = field(default_factory=dict)
-    dead_letter_file: str = ""
     seconds: float = 0.0
     documents: list[DocumentReport] = field(default_factory=list)
     error: DdpmError | None = None
+    dead_letter_file: str = ""
 
     @property
     def rejected(self) -> int:

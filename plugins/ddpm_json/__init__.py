@@ -1,0 +1,1 @@
+"""The format `json`: NDJSON, one array, one document, objects in a row."""

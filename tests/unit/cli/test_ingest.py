@@ -243,6 +243,7 @@ def test_json_is_one_object_with_the_promised_keys(run, engine):
         "rows": 7,
         "rejected": 3,
         "rejects": {"too_large": 1, "json_invalid": 2},
+        "dead_letter_file": None,
         "bytes": 812,
         "seconds": 1.25,
         "rows_per_second": 6,

@@ -150,7 +150,7 @@ def test_upsert_needs_a_unique_key(target: Any) -> None:
         target.sink(mode="upsert", key=("id",))
     assert str(caught.value) == (
         "table main.events has no primary key or unique index on (id), which upsert needs\n"
-        'CREATE UNIQUE INDEX ON "main"."events" ("id")'
+        'Make one: CREATE UNIQUE INDEX "events_key" ON "main"."events" ("id")'
     )
     target.sql('CREATE UNIQUE INDEX "my key" ON events (id)')
     target.sink(mode="upsert", key=("id",)).close()
