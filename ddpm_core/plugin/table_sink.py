@@ -294,8 +294,8 @@ class TableSink(Sink):
         columns = ", ".join(self.options.key)
         raise ConfigError(
             f"table {self.target_name} has no primary key or unique index on ({columns}), which upsert needs",
-            hint="Make one: "
-            f"CREATE UNIQUE INDEX {self.quote(f'{self.table_name}_key')} ON {self.qualified} ({', '.join(map(self.quote, self.options.key))})",
+            hint=f"Make one: CREATE UNIQUE INDEX {_shown(f'{self.table_name}_key')} "
+            f"ON {_shown(self.schema_name)}.{_shown(self.table_name)} ({', '.join(map(_shown, self.options.key))})",
         )
 
     def _with_table_for(self, data: pa.RecordBatch) -> pa.RecordBatch:
@@ -347,3 +347,8 @@ class TableSink(Sink):
 
     def _column_ddl(self, field: pa.Field) -> str:
         return f"{self.quote(field.name)} {self.column_type(field)}"
+
+
+def _shown(name: str) -> str:
+    """An identifier as people would write it in SQL; `quote` is for statements that are run."""
+    return '"' + name.replace('"', '""') + '"'

@@ -27,17 +27,23 @@ def documents(options: FilesOptions) -> list[str]:
     Raises:
         ConfigError: Some paths lead to nothing that can be read; every one of them is in it.
     """
-    problems: list[Problem] = []
+    names, problems = what_is_there(options)
+    if problems:
+        raise ConfigError(problem for found in problems.values() for problem in found)
+    return names
+
+
+def what_is_there(options: FilesOptions) -> tuple[list[str], dict[str, tuple[Problem, ...]]]:
+    """The documents as in `documents`, and the paths that lead to nothing that can be read, each with why."""
+    problems: dict[str, tuple[Problem, ...]] = {}
     names: dict[str, str] = {}
     for path in options.paths:
         try:
             for name in _resolve(path):
                 names.setdefault(name if name == STDIN else os.path.realpath(name), name)
         except _NotThereError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise ConfigError(problems)
-    return list(names.values())
+            problems[path] = error.problems
+    return list(names.values()), problems
 
 
 def local_path(path: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ddpm_core import (
     Assigned,
     BuildContext,
+    ConfigError,
     DdpmError,
     Document,
     EndOfSource,
@@ -25,7 +26,7 @@ from ddpm_core import (
 )
 from ddpm_files.choice import Skip, choose
 from ddpm_files.content import Content
-from ddpm_files.listing import STDIN, documents, local_path
+from ddpm_files.listing import STDIN, local_path, what_is_there
 from ddpm_files.options import FilesOptions
 from ddpm_files.streams import FileWindow, OneWay, buffered, changed
 
@@ -59,13 +60,19 @@ class FilesSource(Source):
     def __init__(self, options: FilesOptions) -> None:
         self._options = options
         self._names: deque[str] = deque()
+        self._vanished: deque[Failed] = deque()
         self._opened: _Opened | None = None
         self._awaiting_seek = False
         self._handed_out = False
         self._positions: Positions = {}
 
     def open(self) -> None:
-        self._names = deque(documents(self._options))
+        names, problems = what_is_there(self._options)
+        if not names:
+            raise ConfigError(problem for found in problems.values() for problem in found)
+        self._names = deque(names)
+        # What has vanished since it was listed fails alone.
+        self._vanished = deque(Failed(_printable(path), ConfigError(found)) for path, found in problems.items())
 
     def seek(self, positions: Positions) -> None:
         self._positions = positions
@@ -74,6 +81,8 @@ class FilesSource(Source):
     def read(self, timeout: float) -> Item | None:
         if self._awaiting_seek:
             return None
+        if self._vanished:
+            return self._vanished.popleft()
         if self._opened is not None:
             if not self._handed_out:
                 return self._decide(self._opened)
@@ -94,6 +103,7 @@ class FilesSource(Source):
 
     def close(self) -> None:
         self._names.clear()
+        self._vanished.clear()
         self._awaiting_seek = False
         self._release()
 

@@ -426,7 +426,8 @@ def test_upsert_needs_a_unique_index_that_on_conflict_can_use(make: Make, ask: A
     with pytest.raises(ConfigError) as caught:
         make(mode="upsert", key=("a",))
     assert str(caught.value) == (
-        'table public.t has no primary key or unique index on (a), which upsert needs\nCREATE UNIQUE INDEX ON "public"."t" ("a")'
+        'table public.t has no primary key or unique index on (a), which upsert needs\n'
+        'Make one: CREATE UNIQUE INDEX "t_key" ON "public"."t" ("a")'
     )
     ask("CREATE UNIQUE INDEX ON t (a) INCLUDE (b)")
     assert make(mode="upsert", key=("a",)).describe().keys == (frozenset({"a"}),)  # type: ignore[union-attr]

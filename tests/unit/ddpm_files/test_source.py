@@ -295,10 +295,19 @@ def test_a_file_that_lost_its_permission_says_so(tmp_path: Path, monkeypatch: py
     assert str(failed.error) == f"{path} cannot be read: permission denied"
 
 
-def test_what_is_not_there_at_the_beginning_stops_before_anything_is_read(tmp_path: Path) -> None:
+def test_what_has_vanished_since_it_was_listed_fails_alone(tmp_path: Path) -> None:
     (tmp_path / "there").write_bytes(b"x")
-    with pytest.raises(ConfigError, match="no such file"):
-        start(tmp_path / "there", tmp_path / "gone")
+    source = start(tmp_path / "there", tmp_path / "gone")
+    failed = source.read(0)
+    assert isinstance(failed, Failed)
+    assert str(failed.error) == f"{tmp_path}/gone: no such file"
+    assert isinstance(source.read(0), Assigned)
+
+
+def test_where_nothing_is_there_at_all_it_stops_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        start(tmp_path / "a", tmp_path / "b")
+    assert str(caught.value) == f"{tmp_path}/a: no such file\n{tmp_path}/b: no such file"
 
 
 def test_an_empty_file_is_a_document_of_no_bytes(tmp_path: Path) -> None:
