@@ -1,8 +1,8 @@
 """Killed at any moment and run again, the target holds every row once.
 
 Each round starts an ingest as a process of its own, kills it with SIGKILL at a random moment, and runs the same command to its end. The
-moments are spread over the time between the first commit and the end of an undisturbed run, and one more is before it; an observer plugin,
-loaded through its entry point like any other, tells when the first commit was. `DDPM_KILLS=100` for the full form; `DDPM_KILLS_SEED` for
+moments lie a random time after a random commit, and one more is before the first; an observer plugin, loaded through its entry point like
+any other, tells when there was a commit. `DDPM_KILLS=100` for the full form; `DDPM_KILLS_SEED` for
 the moments of an earlier run.
 """
 
@@ -25,7 +25,7 @@ import pytest
 from tests.oracle import judge, write_events
 
 KILLS = int(os.environ.get("DDPM_KILLS", "10"))
-RECORDS = 240_000
+RECORDS = 150_000
 FILES = 8
 
 OBSERVER = """
@@ -77,20 +77,44 @@ class Ingests:
     def commits(self) -> int:
         return self.probe.read_text().count("\n")
 
-    def wait_for_first_commit(self, process: subprocess.Popen[bytes]) -> None:
-        while process.poll() is None and not self.commits():
+    def wait_for_commits(self, process: subprocess.Popen[bytes], number: int) -> bool:
+        """Wait until so many commits have been made; False when the process ended before."""
+        while process.poll() is None:
+            if self.commits() >= number:
+                return True
             time.sleep(0.002)
+        return False
 
-    def measure(self) -> tuple[float, float]:
-        """Seconds to the first commit and to the end of an undisturbed run."""
+    def measure(self) -> tuple[float, float, int]:
+        """Seconds to the first commit and to the end of an undisturbed run, and how many commits it made."""
         self.target.clear()
         began = time.monotonic()
         process = self.start()
-        self.wait_for_first_commit(process)
+        self.wait_for_commits(process, 1)
         first = time.monotonic() - began
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 3, errors.decode()
-        return first, time.monotonic() - began
+        return first, time.monotonic() - began, self.commits()
+
+    def kill_between_commits(self, rng: random.Random, commits: int, gap: float) -> None:
+        """Kill it a random time after a random commit that is not the last one."""
+        while True:
+            self.target.clear()
+            process = self.start()
+            if self.wait_for_commits(process, rng.randint(1, max(1, commits - 2))):
+                time.sleep(rng.uniform(0, gap))
+            running = process.poll() is None
+            process.send_signal(signal.SIGKILL)
+            process.communicate(timeout=30)
+            if running:  # Else it was faster than the one that was measured, and nothing was killed.
+                return
+
+    def kill_before_the_first_commit(self, rng: random.Random, first: float) -> None:
+        self.target.clear()
+        process = self.start()
+        time.sleep(rng.uniform(0, first))
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
 
 
 def observer_plugin(folder: Path) -> None:
@@ -113,23 +137,16 @@ def kill_again_and_again(target: Target, tmp_path: Path) -> None:
     produced = write_events(folder, files=FILES, records=RECORDS, seed=1)
     ingests = Ingests(folder, target, tmp_path / "probe")
     ingests.environment = {"PYTHONPATH": str(plugins), "DDPM_KILL_PROBE": str(ingests.probe)}
-    first, whole = ingests.measure()
+    first, whole, commits = ingests.measure()
     judge(produced, target.rows(), target.dead_letters())
-    between, rows_in_all, span = 0, len(target.rows()), whole - first
+    between, rows_in_all = 0, len(target.rows())
     for number in range(KILLS + 1):
-        target.clear()
-        process = ingests.start()
-        if number == 0:  # Once anywhere before the first commit too.
-            time.sleep(rng.uniform(0, first))
+        if number == 0:
+            ingests.kill_before_the_first_commit(rng, first)
         else:
-            ingests.wait_for_first_commit(process)
-            time.sleep(rng.uniform(0, span))
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=30)
+            ingests.kill_between_commits(rng, commits, (whole - first) / commits)
         at = len(target.rows())
         between += 0 < at < rows_in_all
-        if at == rows_in_all:  # The machine is faster now than when it was measured.
-            span *= 0.8
         ingests.finish()
         judge(produced, target.rows(), target.dead_letters())
         print(f"kill {number + 1}: {at:,} of {len(produced):,} rows were there; after the rerun each is there once")
