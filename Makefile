@@ -64,9 +64,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing DDPM with pinned versions into $(VENV): half a minute or so, once"
 	$(PIP_INSTALL) --editable .
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing DDPM and the tools of its developers into $(VENV): a minute or so, once"
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/.runtime

@@ -37,9 +37,9 @@ def _measure(wanted: list[str], *, smoke: bool) -> Iterator[tuple[str, bool]]:
                     text = f"  {r.work:24} {r.ours:>10,.0f}   {r.against:34} {r.other:>10,.0f}   "
                     yield f"{text} ratio {r.ratio:5.2f}, goal {r.goal:.2f}", r.ratio >= r.goal
         if "memory" in wanted:
-            small = 3_000 if smoke else 125_000
-            yield f"Peak memory in MiB, {small:,} events and ten times as many", True
-            for p in peaks(folder, small_rows=small):
+            small = 1 if smoke else 30
+            yield f"Peak memory in MiB, files of {small} MB and of {small * 10} MB", True
+            for p in peaks(folder, small=small * 1_000_000):
                 yield f"  {p.work:28} {p.small:6.0f} {p.large:6.0f}   ratio {p.ratio:5.2f}, goal {p.goal:.2f}", p.ratio <= p.goal
         if "startup" in wanted:
             yield "CPU in ms above `python -c 'import click, pluggy'`", True

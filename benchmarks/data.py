@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 BATCH = 10_000
+SYNC = b"benchmark-events"
+"""The marker between Avro blocks."""
 
 SCHEMA = pa.schema(
     [
@@ -84,7 +86,7 @@ def write_array(path: Path, count: int) -> None:
 def write_avro(path: Path, count: int) -> None:
     """An object container as fastavro writes it, deflate."""
     with path.open("wb") as file:
-        fastavro.writer(file, fastavro.parse_schema(AVRO_SCHEMA), events(count), codec="deflate")
+        fastavro.writer(file, fastavro.parse_schema(AVRO_SCHEMA), events(count), codec="deflate", sync_marker=SYNC)
 
 
 def write_parquet(path: Path, count: int) -> None:
@@ -106,3 +108,38 @@ WRITERS = {
     "events.avro": write_avro,
     "events.parquet": write_parquet,
 }
+
+
+def grow(path: Path, size: int) -> None:
+    """Repeat what a written file holds until it has this many bytes, without making every event anew."""
+    repeat = {".ndjson": _repeat_lines, ".json": _repeat_elements, ".avro": _repeat_blocks, ".parquet": _repeat_groups}
+    repeat[path.suffix](path, max(1, round(size / path.stat().st_size)))
+
+
+def _repeat_lines(path: Path, times: int) -> None:
+    _write(path, [path.read_bytes()] * times)
+
+
+def _repeat_elements(path: Path, times: int) -> None:
+    elements = path.read_bytes().strip()[1:-1]
+    _write(path, [b"[", *[elements + b",\n"] * (times - 1), elements, b"]\n"])
+
+
+def _repeat_blocks(path: Path, times: int) -> None:
+    content = path.read_bytes()
+    header = content.index(SYNC) + len(SYNC)  # The header ends with the marker that every block ends with.
+    _write(path, [content[:header], *[content[header:]] * times])
+
+
+def _repeat_groups(path: Path, times: int) -> None:
+    with pq.ParquetFile(path) as file:
+        groups = [file.read_row_group(n) for n in range(file.num_row_groups)]
+    with pq.ParquetWriter(path, SCHEMA) as writer:
+        for _ in range(times):
+            for group in groups:
+                writer.write_table(group)
+
+
+def _write(path: Path, parts: list[bytes]) -> None:
+    with path.open("wb") as file:
+        file.writelines(parts)

@@ -1,4 +1,4 @@
-"""Peak memory of a whole `ddpm ingest`, for a file and for one ten times larger."""
+"""Peak memory of a whole `ddpm ingest`, for a file of 30 MB and for one ten times larger."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.data import WRITERS
+from benchmarks.data import WRITERS, grow
 
 LAUNCHER = """
 import resource, subprocess, sys
@@ -34,12 +34,13 @@ class Peak:
         return self.large / self.small
 
 
-def peaks(folder: Path, *, small_rows: int, to: str | None = None) -> Iterator[Peak]:
-    """Each format from a file of `small_rows` events and from one ten times larger, into DuckDB or another target."""
+def peaks(folder: Path, *, small: int, to: str | None = None) -> Iterator[Peak]:
+    """Each format from a file of `small` bytes and from one ten times larger, into DuckDB or another target."""
     for name, write in WRITERS.items():
         found = []
-        for rows in (small_rows, small_rows * 10):
-            write(folder / name, rows)
+        for size in (small, small * 10):
+            write(folder / name, 50_000)
+            grow(folder / name, size)
             found.append(_peak(folder, name, to))
         (folder / name).unlink()
         label = {"events.json": "one JSON array", "events.ndjson": "NDJSON"}.get(name, name.rpartition(".")[2].capitalize())

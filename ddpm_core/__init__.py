@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from ddpm_core.errors import RetryableError as RetryableError
     from ddpm_core.plugin.database import Database as Database
     from ddpm_core.plugin.database import DeadLetterFilter as DeadLetterFilter
+    from ddpm_core.plugin.events import ChunkCommitted as ChunkCommitted
+    from ddpm_core.plugin.events import ChunkRead as ChunkRead
+    from ddpm_core.plugin.events import DocumentEnded as DocumentEnded
+    from ddpm_core.plugin.events import DocumentStarted as DocumentStarted
+    from ddpm_core.plugin.events import Event as Event
+    from ddpm_core.plugin.events import Recovered as Recovered
+    from ddpm_core.plugin.events import RunEnded as RunEnded
+    from ddpm_core.plugin.events import RunStarted as RunStarted
+    from ddpm_core.plugin.events import Waiting as Waiting
     from ddpm_core.plugin.format import DocumentWriter as DocumentWriter
     from ddpm_core.plugin.format import Parser as Parser
     from ddpm_core.plugin.format import Serializer as Serializer
@@ -70,6 +79,9 @@ _HOME = {
         "ConfigError", "DataError", "DdpmError", "FatalError", "FencedError", "PluginError", "Problem", "RetryableError",
     ),
     "plugin.database": ("Database", "DeadLetterFilter"),
+    "plugin.events": (
+        "ChunkCommitted", "ChunkRead", "DocumentEnded", "DocumentStarted", "Event", "Recovered", "RunEnded", "RunStarted", "Waiting",
+    ),
     "plugin.format": ("DocumentWriter", "Parser", "Serializer"),
     "plugin.framing": ("BLOCK_BYTES", "KEPT_BYTES", "LineBlock", "cut_blocks", "read_fully", "too_large_reject"),
     "plugin.hookspecs": ("hookimpl",),

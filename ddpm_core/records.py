@@ -199,6 +199,8 @@ class Batch:
         """A batch of just these rows (an integer array of row numbers), origins kept."""
         import pyarrow as pa
 
+        if pa.types.is_null(rows.type):  # An empty list without a type.
+            rows = rows.cast(pa.int64())
         origin = rows.cast(pa.int32()) if self.origin is None else self.origin.take(rows)
         return Batch(self.data.take(rows), origin, self.src)
 
@@ -212,7 +214,7 @@ class DeadLetter:
     """A record that was set aside, with all that is needed to understand it and to send it through again.
 
     Attributes:
-        id: The same for the same record of the same content in the same pipeline, so that it is kept once.
+        id: The same for the same record of the same content on its way to the same table, so that it is kept once.
         pipeline: Which pipeline set it aside; for `ddpm ingest` it is `ingest`.
         source: Document or topic, as people call it.
         partition, offset: Its source coordinates; `offset` is the record's number from 0.
@@ -226,6 +228,7 @@ class DeadLetter:
         view: The row as JSON, where `payload_kind` is `arrow`; else None.
         attempts: How often it was tried.
         created_at: When, in UTC.
+        target: The table it was meant for; filled in by the sink that keeps it.
     """
 
     id: str
@@ -245,6 +248,7 @@ class DeadLetter:
     view: str | None
     attempts: int
     created_at: datetime
+    target: str = field(default="", compare=False)
 
 
 # What `Source.read` returns besides Messages and Document.

@@ -6,6 +6,7 @@ The only user of pluggy's manager. pluggy finds plugins and is never in the data
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,12 +19,13 @@ import pluggy
 from ddpm_core.errors import ConfigError, PluginError
 from ddpm_core.plugin.events import Event
 from ddpm_core.plugin.hookspecs import PROJECT, HookSpecs
+from ddpm_core.plugin.spec_problem import spec_problem
 from ddpm_core.plugin.specs import FormatSpec, Kind, Plugin, PluginSpec, ProcessorSpec, SinkSpec, SourceSpec
 
 DISABLE = "DDPM_DISABLE_PLUGINS"
 """Environment variable: entry points not to load, by entry-point or distribution name, separated by commas."""
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_HOOKS = tuple(name for name in vars(HookSpecs) if name.startswith("ddpm_"))
 _SPECS: dict[Kind, tuple[str, type[PluginSpec]]] = {
     "source": ("ddpm_sources", SourceSpec),
     "format": ("ddpm_formats", FormatSpec),
@@ -123,6 +125,7 @@ class Registry:
         try:
             self._manager.register(module, name=key)
             self._manager.check_pending()
+            _refuse_misspelt(module)
             specs = list(self._specs_of(module, origin))
             for spec in specs:
                 self._refuse_taken(spec, origin)
@@ -153,14 +156,12 @@ class Registry:
             if implementation is None:
                 continue
             seen: set[str] = set()
-            for spec in implementation() or ():
+            for spec in _given(hook, implementation()):
                 if not isinstance(spec, wanted):
                     raise PluginError(f"{hook} yielded {spec!r}, which is no {wanted.__name__}")
-                if not _NAME.fullmatch(spec.name):
-                    raise PluginError(
-                        f"{hook} yielded the name {spec.name!r}; names are lower-case letters, digits and _, "
-                        "beginning with a letter"
-                    )
+                problem = spec_problem(spec)
+                if problem:
+                    raise PluginError(f"{hook} yielded {problem}")
                 if spec.name in seen:
                     raise PluginError(f"{hook} yielded {spec.kind} {spec.name!r} twice")
                 seen.add(spec.name)
@@ -226,10 +227,14 @@ class Registry:
                 except Exception as error:  # noqa: BLE001 - an observer can never affect the run
                     failed(str(origin), error)
 
+    def observers(self) -> list[Origin]:
+        """Whose plugins are told of every event of a run."""
+        return [origin for key, origin in self._origins.items() if hasattr(self._manager.get_plugin(key), "ddpm_event")]
+
     @property
     def has_observers(self) -> bool:
         """Whether any plugin wants events."""
-        return any(hasattr(self._manager.get_plugin(key), "ddpm_event") for key in self._origins)
+        return bool(self.observers())
 
     def _of(self, kind: Kind) -> Sequence[Plugin[Any]]:
         return [self._plugins[kind][name] for name in self.names(kind)]
@@ -254,6 +259,27 @@ class Registry:
         return best[1] if best else None
 
 
+def _given(hook: str, specs: object) -> Iterable[object]:
+    """What a hook yielded or returned."""
+    if specs is None:
+        return ()
+    if not isinstance(specs, Iterable):
+        raise PluginError(f"{hook} returned a {type(specs).__name__}, and should yield or return several")
+    return specs
+
+
+def _refuse_misspelt(module: object) -> None:
+    """pluggy looks only at what is marked; a hook that is misspelt and not marked would go unnoticed."""
+    for name, thing in vars(module).items() if inspect.ismodule(module) else ():
+        if name.startswith("ddpm_") and name not in _HOOKS and inspect.isroutine(thing):
+            raise PluginError(_no_such_hook(name))
+
+
+def _no_such_hook(name: str) -> str:
+    near = difflib.get_close_matches(name, _HOOKS, n=1)
+    return f"there is no hook {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; hooks: {', '.join(_HOOKS)}")
+
+
 def _origin(entry_point: metadata.EntryPoint) -> Origin:
     dist = entry_point.dist
     return Origin(entry_point.name, dist.name if dist else "unknown", dist.version if dist else "?")
@@ -272,7 +298,9 @@ def _hook_problem(error: pluggy.PluginValidationError) -> str:
     """pluggy's message without the module's repr."""
     name = re.search(r"unknown hook '(\w+)'", str(error))
     if name:
-        hooks = [hook for hook in vars(HookSpecs) if hook.startswith("ddpm_")]
-        near = difflib.get_close_matches(name[1], hooks, n=1)
-        return f"there is no hook {name[1]!r}" + (f"; did you mean {near[0]!r}?" if near else f"; hooks: {', '.join(hooks)}")
+        return _no_such_hook(name[1])
+    argument = re.search(r"hookimpl definition: (\w+)\(.*Argument\(s\) \{(.*)\} are", str(error), re.DOTALL)
+    if argument:
+        wanted = [name for name in inspect.signature(getattr(HookSpecs, argument[1])).parameters if name != "self"]
+        return f"{argument[1]} is called with {', '.join(wanted) or 'no arguments'}, and takes {argument[2]}"
     return " ".join(str(error).split())

@@ -27,10 +27,12 @@ class Proxy:
         port: Where it listens.
         fault: `commit_reply_lost`: the next COMMIT reaches the server, and its reply cuts the connection instead of arriving.
             `commit_lost`: the next COMMIT cuts the connection before the server sees it. Each happens once.
+        skip_commits: How many COMMITs pass before the fault.
         cut_after: Cut every connection when the client has sent so many bytes more; None means never. Happens once.
         refuse: Close new connections at once.
         delay: Seconds to hold back each piece from the client.
         commits: How many COMMITs have come by.
+        sent: Bytes that clients have sent.
         happened: Set when a fault or cut has happened.
     """
 
@@ -39,10 +41,12 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.fault: Fault | None = None
+        self.skip_commits = 0
         self.cut_after: int | None = None
         self.refuse = False
         self.delay = 0.0
         self.commits = 0
+        self.sent = 0
         self.happened = threading.Event()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -103,8 +107,11 @@ class Proxy:
         while data := client.recv(1 << 16):
             if self.delay:
                 self._stopping.wait(self.delay)
+            self.sent += len(data)
             if data == COMMIT:
                 self.commits += 1
+                self.skip_commits -= 1
+            if data == COMMIT and self.skip_commits < 0:
                 if self.fault == "commit_lost":
                     self._did()
                     return

@@ -121,13 +121,14 @@ def _one(letters: list[DeadLetter], asked: str) -> DeadLetter:
 
 
 def _print_list(letters: list[DeadLetter]) -> None:
-    header = ["id", "created", "source", "record", "stage", "reason", "message"]
+    header = ["id", "created", "table", "source", "record", "stage", "reason", "message"]
     rows = [
         [
             printable(text)
             for text in (
                 letter.id[:SHORT_ID],
                 _when(letter),
+                letter.target,
                 letter.source,
                 str(letter.offset),
                 letter.stage,
@@ -150,6 +151,7 @@ def _fields(letter: DeadLetter) -> str:
         ("id", letter.id),
         ("created", _when(letter)),
         ("pipeline", letter.pipeline),
+        ("table", letter.target or "-"),
         ("source", letter.source),
         ("partition", letter.partition),
         ("record", at if letter.byte_offset is None else f"{at}, at byte {letter.byte_offset}"),

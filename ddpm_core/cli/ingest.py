@@ -162,11 +162,12 @@ def _print(report: Report, code: ExitCode, to: str | None, settings: Settings, *
     """The report on standard output, then every error on standard error. A reader that is gone does not change what the run came to."""
     from ddpm_core.cli.summary import summary_lines
 
+    lines = [] if settings.quiet else summary_lines(report, to)
     with closed_stdout_is_fine():
         if as_json:
             _print_json(report, code)
-        elif not settings.quiet:
-            click.echo("\n".join(summary_lines(report, to)))
+        elif lines:
+            click.echo("\n".join(lines))
     for error, where in _errors(report):
         settings.show_error(error, where=where)
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.specs import Plugin
     from ddpm_core.registry import Registry
 
+FILES = "files"
+"""The source that `ddpm ingest` reads with."""
+
 KINDS = ("source", "format", "processor", "sink")
 
 
@@ -113,6 +116,18 @@ def _rows(registry: Registry) -> list[dict[str, Any]]:
     ]
     rows += [
         {
+            "name": origin.entry_point,
+            "kind": "observer",
+            "distribution": origin.distribution,
+            "version": origin.version,
+            "status": "ok",
+            "why": "",
+            "summary": "",
+        }
+        for origin in registry.observers()
+    ]
+    rows += [
+        {
             "name": broken.origin.entry_point,
             "kind": None,
             "distribution": broken.origin.distribution,
@@ -141,6 +156,9 @@ def _find(registry: Registry, name: str, kind: str | None) -> list[Plugin[Any]]:
 
     from ddpm_core.errors import ConfigError
 
+    observer = next((o for o in registry.observers() if name in (o.entry_point, o.distribution)), None)
+    if observer is not None:
+        raise ConfigError(f"{name!r} of {observer} is an observer: it is told of every run and has no options")
     broken = [b for b in registry.broken if name in (b.origin.entry_point, b.origin.distribution)]
     if broken:
         raise ConfigError(f"plugin {name!r} of {broken[0].origin} is {broken[0].status}: {broken[0].why}")
@@ -157,6 +175,7 @@ def _describe(plugin: Plugin[Any]) -> str:
     facts = [
         ["kind", spec.kind],
         ["from", f"{plugin.distribution} {plugin.version}"],
+        ["used by", _used_by(spec)],
         ["stability", spec.stability],
         *([name, value] for name, value in spec.capabilities().items()),
     ]
@@ -169,9 +188,18 @@ def _describe(plugin: Plugin[Any]) -> str:
     return "\n\n".join(parts)
 
 
+def _used_by(spec: Any) -> str:
+    """Which commands can use it."""
+    if spec.kind == "processor" or (spec.kind == "source" and spec.name != FILES):
+        return "pipelines, which this version cannot run yet; not ddpm ingest"
+    return "ddpm ingest, ddpm query, ddpm dlq" if getattr(spec, "database", None) else "ddpm ingest"
+
+
 def _how_to_set(spec: Any) -> str:
-    """Processors have no place in `ddpm ingest`, so nothing there sets their options."""
-    return "" if spec.kind == "processor" else f" (with ddpm ingest: -o {spec.kind}.NAME=VALUE)"
+    """`ddpm ingest` has no place for processors, and reads with the source `files` alone."""
+    if spec.kind == "processor" or (spec.kind == "source" and spec.name != FILES):
+        return ""
+    return f" (with ddpm ingest: -o {spec.kind}.NAME=VALUE)"
 
 
 def _indented(text: str) -> str:

@@ -76,18 +76,28 @@ def noteworthy(event: Event) -> str | None:
         case DocumentEnded(status="failed", name=name):
             return f"{name}: failed"  # Why comes at the end, with what to do about it.
         case Waiting(who=who, why=why, seconds=seconds):
-            return f"waiting for {who}: {why}; trying again in {seconds:.0f} s"
+            return f"waiting for {who}: {why}; trying again in {_wait(seconds)}"
         case Recovered(who=who, seconds=seconds):
             return f"{who} is back after {seconds:.0f} s"
     return None
 
 
-class LineProgress:
-    """Plain lines: one for each noteworthy event, and one every ten seconds in which something was read or committed."""
+def left_to_the_summary(event: Event, seconds: float) -> bool:
+    """Whether the summary says it soon enough: how a document ended, unless it failed in a run that goes on for long."""
+    return isinstance(event, DocumentEnded) and (event.status != "failed" or seconds < LINE_EVERY)
 
-    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+
+class LineProgress:
+    """Plain lines: one for each noteworthy event, and one every ten seconds in which something was read or committed.
+
+    Args:
+        is_log: Leave nothing to the summary, which a log does not hold.
+    """
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic, *, is_log: bool = False) -> None:
         self._say = say
         self._clock = clock
+        self._is_log = is_log
         self._counts = Counts()
         self._began = self._last = clock()
 
@@ -95,7 +105,8 @@ class LineProgress:
         self._counts.take(event)
         line = noteworthy(event)
         if line:
-            self._say(line)
+            if self._is_log or not left_to_the_summary(event, self._clock() - self._began):
+                self._say(line)
         elif isinstance(event, ChunkRead | ChunkCommitted) and self._due():
             self._say(self._counts.so_far(self._last - self._began))
 
@@ -124,7 +135,7 @@ class BarProgress:
 
         self._counts.take(event)
         line = noteworthy(event)
-        if line:
+        if line and not left_to_the_summary(event, self._clock() - self._began):
             self._progress.console.print(Text(printable(redact(line))), soft_wrap=True)
         counts = self._counts
         self._task.total = counts.total or None  # `update` takes None for "as it was".
@@ -147,7 +158,7 @@ def progress(settings: Settings) -> Iterator[list[Observer]]:
     if settings.quiet:
         yield []
     elif settings.logs_json or not sys.stderr.isatty():
-        yield [LineProgress(settings.say)]
+        yield [LineProgress(settings.say, is_log=settings.logs_json)]
     else:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
@@ -162,6 +173,10 @@ def progress(settings: Settings) -> Iterator[list[Observer]]:
         # Four drawings a second: each one takes the interpreter's lock from the engine.
         with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
             yield [BarProgress(bar)]
+
+
+def _wait(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 1 else f"{seconds:.0f} s"
 
 
 def _short(name: str, length: int = 32) -> str:

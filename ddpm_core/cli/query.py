@@ -142,6 +142,8 @@ def _statement(sql: str | None) -> str:
     if sql is None and sys.stdin.isatty():
         raise click.UsageError("Missing argument 'SQL'.")
     if sql is not None and sql != "-":
+        if not sql.strip():
+            raise click.UsageError("The SQL is empty.")
         return sql
     text = sys.stdin.read()
     if not text.strip():

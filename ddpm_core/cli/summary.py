@@ -20,6 +20,8 @@ FIRST_SHOWN = 3
 
 def summary_lines(report: Report, to: str | None) -> list[str]:
     """The summary. `to`: the address as the user gave it, or None for the default database."""
+    if report.status == "failed" and not report.documents:
+        return []  # It did not come to reading anything: the error says it all.
     lines = [*_document_lines(report.documents), _counts(report)]
     if report.target:
         lines.append(f"Target: {redact(report.target)}{_tables(report)}")
@@ -58,7 +60,7 @@ def _document_line(document: DocumentReport) -> str:
         case "stopped":
             return f"{document.name}: stopped after {wrote}"
         case "failed":
-            return f"{document.name}: failed after {wrote}"
+            return f"{document.name}: failed after {wrote}" if document.rows or document.rejects else f"{document.name}: failed"
 
 
 def _counts(report: Report) -> str:
@@ -84,10 +86,10 @@ def _next_commands(report: Report, to: str | None) -> list[str]:
     db = ["--db", redact(to)] if to else []
     commands = []
     full = [document for document in report.documents if document.table and document.rows]
-    if full:
+    if full and report.queryable:
         table = sql_table(max(full, key=lambda document: document.rows).table)
         commands.append(("Look at the rows:", shell("ddpm", "query", f"select * from {table} limit 10", *db)))
-    if report.rejected:
+    if report.rejected and (report.dead_letter_file or report.queryable):
         kept = report.dead_letter_file
         commands.append(("Look at the rejects:", shell("cat", kept) if kept else shell("ddpm", "dlq", "list", *db)))
     longest = max((len(label) for label, _ in commands), default=0)

@@ -15,14 +15,14 @@ def blame(plugin: Plugin[Any], call: Callable[[], T]) -> T:
     """What `call` returns. Its `DdpmError`s go through.
 
     Raises:
-        PluginError: For every other exception, panics of Rust libraries included: names the plugin, its distribution and version.
+        PluginError: For every other exception, panics of Rust libraries and `SystemExit` included: names the plugin, its distribution and version.
     """
     try:
         return call()
     except DdpmError:
         raise
     except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not isinstance(error, Exception | SystemExit) and type(error).__name__ != "PanicException":
             raise
         raise PluginError(
             f"{plugin.owner} failed: {type(error).__name__}: {error}",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ddpm_core.config.options import PluginOptions, check_options
 from ddpm_core.engine.blame import blame
+from ddpm_core.engine.contract import broken, of_type
 from ddpm_core.errors import ConfigError
 from ddpm_core.plugin.database import Database
 from ddpm_core.plugin.format import Parser
@@ -70,30 +71,37 @@ class Pipeline:
 def build_source(plugin: Plugin[SourceSpec], options: Mapping[str, Any], context: BuildContext) -> Source:
     """A source of this plugin. Raises `ConfigError` for its options, `PluginError` when the plugin fails."""
     checked = checked_options(plugin, options)
-    return blame(plugin, lambda: resolve(plugin.spec.build)(checked, context))
+    return of_type(plugin, "build", blame(plugin, lambda: resolve(plugin.spec.build)(checked, context)), Source)  # type: ignore[type-abstract]
 
 
 def build_parser(plugin: Plugin[FormatSpec], options: Mapping[str, Any], context: BuildContext) -> Parser:
     """A parser of this format; errors as in `build_source`."""
     checked = checked_options(plugin, options)
-    return blame(plugin, lambda: resolve(plugin.spec.parser)(checked, context))
+    return of_type(plugin, "parser", blame(plugin, lambda: resolve(plugin.spec.parser)(checked, context)), Parser)
 
 
 def build_sink(plugin: Plugin[SinkSpec], options: Mapping[str, Any], context: BuildContext) -> Sink:
     """A sink of this plugin; errors as in `build_source`."""
     checked = checked_options(plugin, options)
-    return blame(plugin, lambda: resolve(plugin.spec.build)(checked, context))
+    return of_type(plugin, "build", blame(plugin, lambda: resolve(plugin.spec.build)(checked, context)), Sink)  # type: ignore[type-abstract]
 
 
 def checked_options(plugin: Plugin[Any], options: Mapping[str, Any]) -> PluginOptions:
     """The plugin's options model, filled and checked."""
-    model: type[PluginOptions] = blame(plugin, plugin.spec.options_model)
-    return check_options(model, options, owner=f"{plugin.spec.kind} {plugin.spec.name}")
+    return check_options(options_model(plugin), options, owner=f"{plugin.spec.kind} {plugin.spec.name}")
 
 
 def option_names(plugin: Plugin[Any]) -> set[str]:
     """The names of the options that a plugin has."""
-    return set(blame(plugin, plugin.spec.options_model).model_fields)
+    return set(options_model(plugin).model_fields)
+
+
+def options_model(plugin: Plugin[Any]) -> type[PluginOptions]:
+    """The plugin's options model."""
+    model: Any = blame(plugin, plugin.spec.options_model)
+    if not isinstance(model, type) or not issubclass(model, PluginOptions):
+        raise broken(plugin, f"its options are {model!r}, which is no subclass of PluginOptions")
+    return model
 
 
 def sink_for(address: str, registry: Registry) -> Plugin[SinkSpec]:
@@ -102,6 +110,10 @@ def sink_for(address: str, registry: Registry) -> Plugin[SinkSpec]:
     Raises:
         ConfigError: None does; names what is installed.
     """
+    if not address.strip():
+        raise ConfigError(
+            "the address of the database is empty", hint="Is a variable of the shell not set? Without one it is ./ddpm.duckdb."
+        )
     plugin = registry.sink_for(address)
     if plugin is not None:
         return plugin
@@ -123,7 +135,7 @@ def open_database(address: str | None, registry: Registry) -> Database:
         ConfigError: The address means no sink, or one that cannot be asked.
         RetryableError, FatalError: It cannot be reached.
     """
-    address = address or DEFAULT_DATABASE
+    address = DEFAULT_DATABASE if address is None else address
     plugin = sink_for(address, registry)
     opener = plugin.spec.database
     if opener is None:

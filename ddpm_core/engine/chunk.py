@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ddpm_core.engine.report import DocumentReport
-from ddpm_core.records import Batch, Document, Messages, Parsed, Position, Positions, Reject
+from ddpm_core.records import Batch, Document, Messages, Parsed, Position, Positions, Reject, stream_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +47,9 @@ class Chunk:
         document: The document's line in the report, or None for messages.
         ends: It is the last of its document.
         atomic: It must not be committed before its document ends.
-        known: How many of its records the sink had before, after trimming.
+        known: How many of its records do not count any more, after trimming.
+        held_bytes: What it counts for in the memory budget, until it is released: its bytes as read or as decoded, whichever are more
+            (files are compressed).
     """
 
     source: Messages | Document
@@ -59,10 +62,14 @@ class Chunk:
     ends: bool = False
     atomic: bool = False
     known: int = 0
+    held_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.held_bytes = max(self.step.nbytes, self.step.data.nbytes if self.step.data is not None else 0)
 
     @property
     def nbytes(self) -> int:
-        """What it counts for in the memory budget."""
+        """Bytes of the source in it, as the parser says."""
         return self.step.nbytes
 
     @property
@@ -74,6 +81,12 @@ class Chunk:
     def rows(self) -> int:
         """Rows that go on to the sinks."""
         return sum(len(batch) for batch in self.batches)
+
+    def let_go(self) -> None:
+        """Drop the rows and the bytes they came from: they are written, and only numbers are still needed."""
+        self.batches, self.refusals = [], []
+        self.step.data = self.step.origin = self.step.raw = self.step.byte_offset = None
+        self.step.rejects = []
 
     def coordinates(self, record: int) -> tuple[str, int]:
         """Partition and offset of a record of the step."""
@@ -95,7 +108,7 @@ class Chunk:
 
     def after(self, known: Positions) -> Chunk | None:
         """This chunk without what `known` says is there already; None when that is all of it."""
-        if all(p not in known or known[p].offset <= first.offset for p, first in self.first.items()) and not all(
+        if all(p not in known or known[p].offset <= self.first[p].offset for p in self.next) and not all(
             _reached(known.get(p), position) for p, position in self.next.items()
         ):
             return self
@@ -104,9 +117,22 @@ class Chunk:
 
         def wanted(record: int) -> bool:
             partition, offset = self.coordinates(record)
-            return partition not in known or offset >= known[partition].offset
+            return partition in self.next and (partition not in known or offset >= known[partition].offset)
 
-        trimmed = replace(self, known=sum(not wanted(record) for record in range(self.step.records)))
+        # A position never goes back: of a partition of which the sink has more than this chunk, nothing is said.
+        following = {p: position for p, position in self.next.items() if not _reached(known.get(p), position)}
+        return self._keeping(wanted, following)
+
+    def without(self, fenced: AbstractSet[str]) -> Chunk | None:
+        """This chunk without the records of these partitions (not generations); None when that is all of it."""
+        following = {p: position for p, position in self.next.items() if stream_of(p) not in fenced}
+        if len(following) == len(self.next):
+            return self
+        return self._keeping(lambda record: self.coordinates(record)[0] in following, following) if following else None
+
+    def _keeping(self, wanted: Callable[[int], bool], following: Positions) -> Chunk:
+        """These records only, and the positions that they lead to."""
+        trimmed = replace(self, next=following, known=sum(not wanted(record) for record in range(self.step.records)))
         trimmed.refusals = [refusal for refusal in self.refusals if wanted(refusal.record)]
         trimmed.batches = [batch for batch in (_keep(batch, wanted) for batch in self.batches) if len(batch)]
         return trimmed

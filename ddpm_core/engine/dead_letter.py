@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def dead_letter(chunk: Chunk, refusal: Refusal, *, pipeline: str) -> DeadLetter:
+def dead_letter(chunk: Chunk, refusal: Refusal, *, pipeline: str, table: str = "") -> DeadLetter:
     """The dead letter of a refused record: its original bytes, or its row where it has no bytes of its own.
 
-    The id is made of the source coordinates and the judge, so that the same record is kept once however often it is written.
+    The id is made of the source coordinates, the table and the judge, so that the same record is kept once however often it is written,
+    and once for each table that it was meant for.
     """
     partition, offset = chunk.coordinates(refusal.record)
     reject, step = refusal.reject, chunk.step
@@ -32,7 +33,7 @@ def dead_letter(chunk: Chunk, refusal: Refusal, *, pipeline: str) -> DeadLetter:
     byte_offset = reject.byte_offset
     if byte_offset is None and step.byte_offset is not None:
         byte_offset = step.byte_offset(refusal.record)
-    identity = "\x1f".join((pipeline, partition, str(offset), refusal.stage, refusal.sink, reject.reason))
+    identity = "\x1f".join((pipeline, table, partition, str(offset), refusal.stage, refusal.sink, reject.reason))
     return DeadLetter(
         id=hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(),
         pipeline=pipeline,

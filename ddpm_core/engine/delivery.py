@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ddpm_core.engine.blame import blame
 from ddpm_core.engine.chunk import Chunk, Refusal
+from ddpm_core.engine.contract import check_claimed, check_refused
 from ddpm_core.engine.dead_letter import DeadLetterFile, dead_letter
 from ddpm_core.engine.limit import Counted, RejectLimit
 from ddpm_core.engine.recovery import Recovery
@@ -97,13 +98,39 @@ class SinkSlot:
         """Open the sink, and claim again what was claimed before."""
         self.call(self.sink.open)
         if self.claimed:
-            self.positions = self.call(lambda: self.sink.claim(self.claimed))
+            before, self.positions = self.positions, self.claim(self.claimed)
+            if not self.sink.atomic:
+                self._must_still_have(before)
+
+    def claim(self, partitions: Sequence[str]) -> Positions:
+        """Take ownership; where the sink stands."""
+        found = self.call(lambda: self.sink.claim(partitions))
+        check_claimed(self.plugin, found)
+        return found
+
+    def in_round(self, action: Callable[[], T]) -> T:
+        """Do a part of a round. An error of the environment ends the round at once: it must hold no lock while the engine waits."""
+        try:
+            return action()
+        except RetryableError:
+            self.call(self.sink.rollback)
+            raise
 
     def restore(self) -> None:
         """After an error of the environment: start over, and learn what had been committed."""
         self.call(self.sink.rollback)
         self.call(self.sink.close)
         self.open()
+
+    def _must_still_have(self, before: Positions) -> None:
+        """The chunks at hand begin behind what had been committed: written without it, its rows would be missing for good."""
+        for partition, position in before.items():
+            now = self.positions.get(partition)
+            if stream_of(partition) in self.claimed and (now is None or now.offset < position.offset):
+                raise FatalError(
+                    f"{self.name} no longer has what had landed of {partition}",
+                    hint="Its table was dropped or replaced, or the server lost commits. Run the same command again.",
+                )
 
     def give_up(self, partitions: Sequence[str]) -> None:
         """These are another instance's now: forget the round, and never claim them again."""
@@ -117,6 +144,7 @@ class Delivery:
     Args:
         slots: The sinks, in the pipeline's order. Rejects of parser and processors belong to the first one.
         pipeline: Its name.
+        table: The target table as the user named it, where the pipeline has one; dead letters on the way to different tables differ.
         recovery: What to do when the environment fails.
         dead_letter_file: Where dead letters go for sinks that cannot keep them.
         fail_on_reject: Stop at the first reject instead of setting it aside.
@@ -128,6 +156,7 @@ class Delivery:
         slots: Sequence[SinkSlot],
         *,
         pipeline: str,
+        table: str = "",
         recovery: Recovery,
         dead_letter_file: DeadLetterFile,
         fail_on_reject: bool = False,
@@ -135,6 +164,7 @@ class Delivery:
     ) -> None:
         self._slots = slots
         self._pipeline = pipeline
+        self._table = table
         self._recovery = recovery
         self._dead_letter_file = dead_letter_file
         self._fail_on_reject = fail_on_reject
@@ -156,8 +186,8 @@ class Delivery:
         known: list[Positions] = []
         for slot in self._slots:
             slot.claimed.extend(partitions)
-            claim = partial(slot.call, partial(slot.sink.claim, partitions))
-            found = self._recovery.until_done(slot.name, claim, restore=slot.restore)
+            claim = partial(slot.claim, partitions)
+            found = _only_once(claim) if slot.round.landed else self._recovery.until_done(slot.name, claim, restore=slot.restore)
             if self.atomic:
                 found = {}  # Everything is taken again, into the place of what was there.
             slot.positions.update(found)
@@ -178,7 +208,11 @@ class Delivery:
         """
         ends = not self.atomic and all(chunk.ends or not chunk.atomic for chunk in chunks)
         reached = {partition: position for chunk in chunks for partition, position in chunk.next.items()}
-        return self._each_sink(lambda slot: self._into(slot, chunks, commit=ends), reached if ends else {})
+        landed = self._each_sink(lambda slot: self._into(slot, chunks, commit=ends), reached if ends else {})
+        if not ends:
+            for chunk in chunks:
+                chunk.let_go()
+        return landed
 
     def finish(self) -> list[Landed]:
         """Commit what an atomic run has gathered. Called once, after the last group. Returns what landed."""
@@ -230,7 +264,7 @@ class Delivery:
             return attempts
 
         try:
-            return self._recovery.until_done(slot.name, attempt, restore=slot.restore)
+            return self._recovery.until_done(slot.name, partial(slot.in_round, attempt), restore=slot.restore)
         except FencedError as error:
             slot.give_up(error.partitions)
             raise
@@ -245,46 +279,46 @@ class Delivery:
                 slot.round = Round()
                 self._write(slot, chunks)
 
-            self._recovery.until_done(slot.name, attempt, restore=slot.restore)
+            self._recovery.until_done(slot.name, partial(slot.in_round, attempt), restore=slot.restore)
             return
-        try:
-            self._write(slot, chunks)
-        except RetryableError as error:
-            raise FatalError(f"{error.message}; nothing has landed", hint="Run the same command again.") from error
+        _only_once(lambda: self._write(slot, chunks))
 
     def _write(self, slot: SinkSlot, chunks: Sequence[Chunk]) -> None:
         """Steps 1 and 2."""
         for whole in chunks:
-            chunk = whole.after(slot.positions)  # 1.
+            chunk = whole.after(self._standing(slot))  # 1.
             if chunk is None:
                 continue
             landed = Landed(chunk, refusals=list(chunk.refusals) if slot is self._slots[0] else [])
             for batch in chunk.batches:
                 rejects = slot.call(partial(slot.sink.write, batch))  # 2.
+                check_refused(slot.plugin, rejects, batch)
                 landed.rows += len(batch) - len(rejects)
                 landed.refusals += [
                     Refusal(batch.record(r.index), r, "sink", slot.plugin.spec.name, slot.plugin.version, slot.name)
                     for r in rejects
                 ]
             slot.round.landed.append(landed)
-            slot.round.letters += [dead_letter(chunk, r, pipeline=self._pipeline) for r in landed.refusals]
+            slot.round.letters += [dead_letter(chunk, r, pipeline=self._pipeline, table=self._table) for r in landed.refusals]
             self._advance(slot, landed)
         self._check_rejects(slot)
 
     def _advance(self, slot: SinkSlot, landed: Landed) -> None:
         """Where the sink will stand after this chunk; the rows landed so far tell a dropped table from a file without rows."""
         for partition, position in landed.chunk.next.items():
-            before = slot.round.positions.get(partition) or slot.positions.get(partition) or landed.chunk.first[partition]
+            before = slot.round.positions.get(partition) or self._standing(slot).get(partition) or landed.chunk.first[partition]
             rows = int(before.detail.get("rows", 0)) + landed.rows
             slot.round.positions[partition] = Position(position.offset, {**position.detail, "rows": rows, "run": self._run})
 
+    def _standing(self, slot: SinkSlot) -> Positions:
+        """Behind what a sink need not get again. That is nothing where all rows are replaced: those that it has go away."""
+        return {} if self.atomic else slot.positions
+
     def _check_rejects(self, slot: SinkSlot) -> None:
-        refused = next(((one.chunk, refusal) for one in slot.round.landed for refusal in one.refusals), None)
-        if refused is None:
+        if not slot.round.letters:
             return
-        chunk, refusal = refused
-        letter = dead_letter(chunk, refusal, pipeline=self._pipeline)
-        first = f"{letter.source}, record {letter.offset + 1:,}: {letter.reason}: {letter.message}"
+        letter = slot.round.letters[0]
+        first = f"{letter.source}, record {letter.offset:,} (counted from 0): {letter.reason}: {letter.message}"
         if self._fail_on_reject:
             raise FatalError(first, hint="It was not set aside because of --on-error fail; what was committed before stays.")
         problem = slot.limit.problem(landed.counted() for landed in slot.round.landed)
@@ -310,23 +344,43 @@ class Delivery:
 
     def _commit_at_the_end(self, slot: SinkSlot) -> list[Landed]:
         """Commit a round of many groups. It cannot be written again, but whether it landed can be found out."""
-        current, unsure = slot.round, False
+        current = slot.round
+        unsure: RetryableError | None = None
 
         def attempt() -> None:
             nonlocal unsure
-            if unsure:
-                here = slot.positions
-                if all(p in here and here[p].detail.get("run") == self._run for p in current.positions):
-                    return
-                raise FatalError(
-                    f"{slot.name}: the connection was lost before the end; nothing has landed", hint="Run the same command again."
-                )
-            unsure = True
-            self._commit(slot)
+            if unsure is None:
+                try:
+                    self._commit(slot)
+                except RetryableError as error:
+                    unsure = error
+                    raise
+                return
+            here = slot.positions
+            if not all(p in here and here[p].detail.get("run") == self._run for p in current.positions):
+                raise _nothing_landed(unsure) from unsure
 
-        self._recovery.until_done(slot.name, attempt, restore=slot.restore)
-        slot.round = Round()
+        try:
+            self._recovery.until_done(slot.name, partial(slot.in_round, attempt), restore=slot.restore)
+        except FencedError as error:
+            slot.give_up(error.partitions)
+            raise
+        finally:
+            slot.round = Round()
         return current.landed
+
+
+def _only_once(action: Callable[[], T]) -> T:
+    """Do something in an open round, whose earlier groups are not kept: an error of the environment is the end of it."""
+    try:
+        return action()
+    except RetryableError as error:
+        raise _nothing_landed(error) from error
+
+
+def _nothing_landed(error: RetryableError) -> FatalError:
+    hint = f"{error.hint}\n" if error.hint else ""
+    return FatalError(f"{error.message}; nothing has landed", hint=f"{hint}Run the same command again.")
 
 
 def _lowest(known: Sequence[Positions]) -> Positions:

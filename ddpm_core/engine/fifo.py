@@ -61,7 +61,7 @@ class Fifo:
         with self._changed:
             if isinstance(item, Chunk):
                 self._changed.wait_for(lambda: self._closed or self._in_flight < self._budget)
-                self._in_flight += item.nbytes
+                self._in_flight += item.held_bytes
             if self._closed:
                 raise Closed
             self._items.append(item)
@@ -80,20 +80,20 @@ class Fifo:
             head = self._items.popleft()
             if not isinstance(head, Chunk):
                 return head
-            chunks, size = [head], head.nbytes
+            chunks, size = [head], head.held_bytes
             while self._items and not chunks[-1].atomic:
                 following = self._items[0]
-                if not isinstance(following, Chunk) or following.atomic or size + following.nbytes > max_bytes:
+                if not isinstance(following, Chunk) or following.atomic or size + following.held_bytes > max_bytes:
                     break
                 chunks.append(following)
-                size += following.nbytes
+                size += following.held_bytes
                 self._items.popleft()
             return chunks
 
     def release(self, chunks: Sequence[Chunk]) -> None:
         """These chunks are done with: their bytes no longer count."""
         with self._changed:
-            self._in_flight -= sum(chunk.nbytes for chunk in chunks)
+            self._in_flight -= sum(chunk.held_bytes for chunk in chunks)
             self._changed.notify_all()
 
     def close(self) -> None:

@@ -33,6 +33,7 @@ from ddpm_core.registry import Registry
 STDIN = "-"
 NAME = "ingest"
 """The pipeline's name: sinks keep positions under it, so every `ddpm ingest` into a table knows what the others landed."""
+_PACKERS = {".gz": "gzip -dc", ".zst": "zstd -dc", ".bz2": "bzip2 -dc", ".xz": "xz -dc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,10 @@ class Ingest:
         self._registry = registry
         self._observers = [*observers, *_plugins_as_observers(registry)]
         self._options = _split_options(request.options)
-        self._sink_plugin = sink_for(request.to or DEFAULT_DATABASE, registry)
+        self._to = DEFAULT_DATABASE if request.to is None else request.to
+        self._sink_plugin = sink_for(self._to, registry)
         self._context = BuildContext(pipeline=NAME, columns=_columns(request.columns))
-        self._target = mask_url(request.to or DEFAULT_DATABASE)
+        self._target = mask_url(self._to)
         self._skipped: list[DocumentReport] = []
         self._stopping = threading.Event()
         self._runner: Runner | None = None
@@ -111,9 +113,10 @@ class Ingest:
         """Run every pipeline in turn, and put their reports together. Called once.
 
         Raises:
-            ConfigError: The target cannot do what is asked.
+            ConfigError: The target cannot do what is asked; nothing has landed.
         """
-        whole = Report(NAME, target=self._target, documents=list(self._skipped))
+        queryable = self._sink_plugin.spec.database is not None
+        whole = Report(NAME, target=self._target, documents=list(self._skipped), queryable=queryable)
         for skipped in self._skipped:
             tell(self._observers, DocumentEnded(skipped.name, "skipped", skipped.note))
         for pipeline in self._pipelines:
@@ -123,7 +126,13 @@ class Ingest:
             self._runner = Runner(pipeline, observers=self._observers)
             if self._stopping.is_set():
                 self._runner.stop()
-            _add(whole, self._runner.run())
+            try:
+                part = self._runner.run()
+            except ConfigError as error:
+                if pipeline is self._pipelines[0]:
+                    raise
+                part = Report(NAME, status="failed", error=error)  # What landed before is to be told too.
+            _add(whole, part)
             if whole.error is not None or whole.status == "stopped":
                 break
         return whole
@@ -156,6 +165,8 @@ class Ingest:
         if not groups:
             names = ", ".join(document.name for document in self._skipped[:3])
             raise ConfigError(f"none of the files has a known suffix: {names}", hint="Name the format with --format.")
+        if self._mode() == "replace":
+            _refuse_filling_twice(list(groups.values()))
         return list(groups.values())
 
     def _documents(self) -> list[str]:
@@ -181,6 +192,11 @@ class Ingest:
         known = ", ".join(self._registry.names("format"))
         if path == STDIN:
             return Problem("standard input", "has no suffix that tells its format", f"name it with --format: {known}")
+        for suffix, program in _PACKERS.items():
+            if path.endswith(suffix):
+                inner = self._registry.format_for(path.removesuffix(suffix))
+                command = f"{program} FILE | ddpm ingest --format {inner.spec.name if inner else 'NAME'}"
+                return Problem(path, "compressed files are not read", f"unpack it on the way: {command}")
         return Problem(path, "no installed format has this suffix", f"name one with --format: {known}")
 
     def _table_of(self, path: str, plugin: Plugin[FormatSpec]) -> str:
@@ -214,11 +230,26 @@ class Ingest:
         """What the flags say, for the options that this sink has; what was typed for one that it has not is an error."""
         request, spec = self._request, self._sink_plugin.spec
         names = option_names(self._sink_plugin)
-        values: dict[str, Any] = {spec.address: request.to or DEFAULT_DATABASE}
+        values: dict[str, Any] = {spec.address: self._to}
         defaults = {"table": table, "mode": self._mode(), "key": request.key}
         typed = {"table": request.table, "mode": request.mode, "key": request.key}
         values |= {name: value for name, value in defaults.items() if name in names or typed[name]}
         return values | self._options["sink"]
+
+
+def _refuse_filling_twice(groups: Sequence[_Group]) -> None:
+    """Each pipeline replaces all rows of its table, so of two with one table the second would delete what the first put in.
+
+    Names that differ in case only are one table in some databases.
+    """
+    first: dict[str, _Group] = {}
+    for group in groups:
+        other = first.setdefault(group.table.casefold(), group)
+        if other is not group:
+            raise ConfigError(
+                f"--mode replace cannot fill table {group.table} twice in one run: from {other.paths[0]} and from {group.paths[0]}",
+                hint="Files of one format and one --table are taken together; replace with those, then append the others.",
+            )
 
 
 def _split_options(options: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddpm_core.engine.blame import blame
 from ddpm_core.engine.chunk import Chunk, Refusal
+from ddpm_core.engine.contract import HandedOut, broken, check_processed, check_step, steps
 from ddpm_core.engine.fifo import Abandon, Claim, Closed, End, Fifo
 from ddpm_core.engine.recovery import Recovery, Stopped
 from ddpm_core.engine.report import DocumentReport
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 log = logging.getLogger("ddpm.engine.intake")
+
+TAKEN_OVER = "Wait until it has ended; then run the same command again."
+"""What to do about a document that another instance has claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class Intake:
         table: str = "",
     ) -> None:
         self._source, self._source_plugin = source
+        self._handed_out = HandedOut(self._source_plugin)
         self._parser, self._parser_plugin = parser
         self._processors = processors
         self._fifo = fifo
@@ -118,7 +123,8 @@ class Intake:
         """Until the source ends or the run stops. Closes what it opened.
 
         Raises:
-            ConfigError, FatalError, PluginError: The run cannot go on. Chunks handed over before are load's to finish.
+            ConfigError, FatalError, PluginError: The run cannot go on. Chunks that load has not taken yet are forgotten; the next run
+                reads them again.
         """
         try:
             self._recovery.until_done("source", self._open, restore=self._close_source)
@@ -153,6 +159,7 @@ class Intake:
             case EndOfSource():
                 return False
             case Assigned(partitions):
+                self._handed_out.assigned(partitions)
                 self._claims_open += 1
                 self._fifo.put(Claim(partitions))
             case Revoked():
@@ -161,11 +168,15 @@ class Intake:
                 self._documents.append(DocumentReport(name, "skipped", note, self._table))
                 self._emit(DocumentEnded(name, "skipped", note))
             case Failed(name, error):
-                self._failed(DocumentReport(name, "failed", "", self._table), error)
+                line = DocumentReport(name, "failed", "", self._table)
+                self._documents.append(line)
+                self._failed(line, error)
             case Document():
                 self._document(item)
             case Messages():
                 self._messages(item)
+            case _:
+                raise broken(self._source_plugin, f"read gave {item!r:.60}, which is none of the things that it may give")
         return True
 
     def _read(self) -> Item | None:
@@ -195,21 +206,22 @@ class Intake:
                     self._finished = True
 
     def _messages(self, messages: Messages) -> None:
+        self._handed_out.messages(messages)
         parsed = blame(self._parser_plugin, lambda: self._parser.parse_messages(messages))
+        check_step(self._parser_plugin, parsed, "parse_messages", records=len(messages))
         self._hand_over(Chunk(messages, parsed, messages.first, messages.next))
 
     def _document(self, document: Document) -> None:
+        self._handed_out.document(document)
         line = DocumentReport(document.name, "stopped", document.note, self._table)
         self._documents.append(line)
-        start_byte = int(document.start.detail.get("resume", {}).get("byte", 0))
-        self._emit(DocumentStarted(document.name, document.note, document.size, start_byte))
+        self._emit(DocumentStarted(document.name, document.note, document.size, _start_byte(document)))
         try:
             for chunk in self._chunks_of(document, line):
                 if self._stopping.is_set():
                     return
                 self._hand_over(chunk)
         except (DataError, FencedError) as error:
-            self._documents.remove(line)
             self._failed(line, error)
             return
         self._emit(DocumentEnded(document.name, "landed", document.note))
@@ -222,27 +234,19 @@ class Intake:
             document.start = Position(0)  # It is read from its beginning, and delivery drops what is there already.
         offset = document.start.offset
         last = Position(offset, {**document.detail, **_resume(start.detail), "rows": known_rows})
-        for parsed in self._steps(document):
+        resumes = self._parser.resumable and not document.atomic
+        for parsed in steps(self._parser_plugin, lambda: self._parser.parse_document(document), resumes=resumes):
             following = Position(last.offset + parsed.records, {**document.detail, **_resume({"resume": parsed.resume})})
             yield self._chunk(document, line, parsed, last, following)
             last = following
         end = Position(last.offset, {**last.detail, "finished": True})
         yield self._chunk(document, line, Parsed(None, 0), last, end, ends=True)
 
-    def _steps(self, document: Document) -> Iterator[Parsed]:
-        """The parser's steps; an error that is none of DDPM's names the plugin."""
-        steps = iter(blame(self._parser_plugin, lambda: self._parser.parse_document(document)))
-        while True:
-            parsed = blame(self._parser_plugin, lambda: next(steps, None))
-            if parsed is None:
-                return
-            yield parsed
-
     def _chunk(
         self, document: Document, line: DocumentReport, parsed: Parsed, first: Position, following: Position, *, ends: bool = False
     ) -> Chunk:
         if stream_of(document.partition) in self.fenced:
-            raise FencedError([document.name], hint="Wait until it has ended; then run the same command again.")
+            raise FencedError([document.name], hint=TAKEN_OVER)
         return Chunk(
             source=document,
             step=parsed,
@@ -271,6 +275,7 @@ class Intake:
 
     def _process(self, chunk: Chunk, batch: Batch, processor: Processor, plugin: Plugin[ProcessorSpec]) -> Batch | None:
         processed = blame(plugin, lambda: processor.process(batch))
+        check_processed(plugin, processed, batch, chunk.step.records)
         chunk.refusals += [
             Refusal(batch.record(r.index), r, "process", plugin.spec.name, plugin.version) for r in processed.rejects
         ]
@@ -287,9 +292,15 @@ class Intake:
         """A document that broke off; the others go on. What was committed of it stays."""
         known = error if isinstance(error, DdpmError) else DataError(str(error))
         line.status, line.error = "failed", known
-        self._documents.append(line)
         self._fifo.put(Abandon(line, known))
         self._emit(DocumentEnded(line.name, "failed", known.message))
+
+
+def _start_byte(document: Document) -> int:
+    """Where in the document reading starts, for progress, where its parser calls that `byte`."""
+    resume = document.start.detail.get("resume")
+    byte = resume.get("byte") if isinstance(resume, Mapping) else None
+    return byte if isinstance(byte, int) else 0
 
 
 def _resume(detail: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from ddpm_core.engine.chunk import Chunk
 from ddpm_core.engine.delivery import Delivery, Landed, reasons, streams
 from ddpm_core.engine.fifo import Abandon, Claim, Closed, End, Fifo
-from ddpm_core.engine.intake import Answer, Claimed, Finished
+from ddpm_core.engine.intake import TAKEN_OVER, Answer, Claimed, Finished
 from ddpm_core.engine.report import Report
 from ddpm_core.errors import FatalError, FencedError
 from ddpm_core.plugin.events import ChunkCommitted, Event
@@ -26,7 +26,7 @@ class Load:
         report: Where what landed is counted.
         stopping: Set when the run is to end early: the group at hand is finished, no other is begun.
         emit: Told what happens.
-        transaction_bytes: Bytes of the source in one transaction, at most, where more than one chunk waits.
+        transaction_bytes: Bytes, as read or as decoded, in one transaction, at most, where more than one chunk waits.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Load:
         report: Report,
         stopping: threading.Event,
         emit: Callable[[Event], None],
-        transaction_bytes: int = 16 << 20,
+        transaction_bytes: int = 4 << 20,
     ) -> None:
         self._delivery = delivery
         self._fifo = fifo
@@ -85,24 +85,37 @@ class Load:
                     self._fifo.release(chunks)
 
     def _deliver(self, chunks: Sequence[Chunk]) -> None:
-        left = [chunk for chunk in chunks if not streams(chunk) & self._fenced]
+        left = self._ours(chunks)
         while left:
             try:
                 self._count(self._delivery.deliver(left))
+                self._note_landed_by_others(left)
             except FencedError as error:
                 self._fenced.update(error.partitions)
                 self._blame_fence(left, error)
-                ours = [chunk for chunk in left if not streams(chunk) & self._fenced]
-                if len(ours) == len(left):  # Fenced for something that is not in the group: the sink contradicts itself.
+                if not any(streams(chunk) & self._fenced for chunk in left):  # The sink contradicts itself.
                     raise
-                left = ours
+                left = self._ours(left)
             else:
                 return
+
+    def _ours(self, chunks: Sequence[Chunk]) -> list[Chunk]:
+        """What is left of these without the partitions that are another instance's."""
+        return [chunk for chunk in (chunk.without(self._fenced) for chunk in chunks) if chunk is not None]
 
     def _blame_fence(self, chunks: Sequence[Chunk], error: FencedError) -> None:
         for chunk in chunks:
             if chunk.document is not None and streams(chunk) & self._fenced:
-                chunk.document.status, chunk.document.error = "failed", error
+                known = FencedError([chunk.document.name], hint=TAKEN_OVER)
+                known.__cause__ = error
+                chunk.document.status, chunk.document.error = "failed", known
+
+    def _note_landed_by_others(self, chunks: Sequence[Chunk]) -> None:
+        """After a wait, a sink may have all of a document, and nothing of it was left to write."""
+        for chunk in chunks:
+            line = chunk.document
+            if chunk.ends and line is not None and line.status == "stopped" and not self._delivery.atomic:
+                line.status, line.note = "landed", "another ddpm process landed the rest of it"
 
     def _abandon(self, name: str, error: Exception) -> None:
         """A document of one transaction broke off: it must leave nothing, and a run of one transaction is over."""

@@ -51,6 +51,7 @@ class Report:
         documents: In the order in which they came.
         error: Why it failed, when the run itself did; a document's own failure is in `documents`.
         dead_letter_file: Where the dead letters are, when the sink could not keep them beside the data; else empty.
+        queryable: Whether `ddpm query` and `ddpm dlq` can look at the target.
     """
 
     pipeline: str
@@ -64,6 +65,7 @@ class Report:
     documents: list[DocumentReport] = field(default_factory=list)
     error: DdpmError | None = None
     dead_letter_file: str = ""
+    queryable: bool = True
 
     @property
     def rejected(self) -> int:

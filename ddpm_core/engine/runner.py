@@ -24,8 +24,8 @@ from ddpm_core.plugin.events import Event, RunEnded, RunStarted
 
 log = logging.getLogger("ddpm.engine")
 
-IN_FLIGHT_BYTES = 24 << 20
-"""Bytes of the source that may be read and not committed yet. What bounds the memory of a run."""
+IN_FLIGHT_BYTES = 4 << 20
+"""Bytes that may be read or decoded and not committed yet. What bounds the memory of a run; more was no faster."""
 
 CANCEL_AFTER = 5.0
 """Seconds that a transaction in progress gets to end when the user stops the run."""
@@ -60,6 +60,7 @@ class Runner:
                 for use in pipeline.sinks
             ],
             pipeline=pipeline.name,
+            table=pipeline.table,
             recovery=recovery,
             dead_letter_file=DeadLetterFile(settings.dead_letter_file),
             fail_on_reject=settings.on_error == "fail",
@@ -146,8 +147,10 @@ class Runner:
         self._cancelled.set()
         report = self._report
         for error in errors:
-            if isinstance(error, ConfigError):
+            if isinstance(error, ConfigError) and not report.records:
                 raise error
+            if self._stopping.is_set():  # Breaking a call off may end it with any error.
+                log.debug("while stopping: %s", error, exc_info=error)
         unexpected = next((e for e in errors if not isinstance(e, DdpmError)), None)
         if unexpected is not None and not self._stopping.is_set():
             raise unexpected

@@ -97,7 +97,7 @@ class Parser(ABC):
         )
 
     def parse_document(self, document: Document) -> Iterator[Parsed]:
-        """The steps of one document, from `document.start` on. Each step should hold at most about 8 MB or 65,536 rows.
+        """The steps of one document, from `document.start` on. Each step should hold at most about 2 MB or 16,384 rows.
 
         Called once for each document and read to its end, or abandoned when the run stops. The stream stays open.
 

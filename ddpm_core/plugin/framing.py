@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 from ddpm_core.errors import DataError
 from ddpm_core.records import Detail, Document, Messages, Position, Reject
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 2 << 20
 """How much of a stream is read at once."""
 
 BLOCK_LINES = 65_536

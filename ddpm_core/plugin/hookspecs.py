@@ -72,11 +72,13 @@ class HookSpecs:
 
     @_hookspec
     def ddpm_event(self, event: Event) -> None:
-        """Something happened in a run: see `ddpm_core.plugin.events` for what. Called after the fact, from the engine's threads.
+        """Something happened in a run: `Event` is one of eight classes. Called after the fact, from the engine's threads.
 
         An observer can never affect the run: what it raises is logged once and otherwise ignored. It must return quickly.
 
         Example:
+            from ddpm_core import ChunkCommitted, hookimpl
+
             @hookimpl
             def ddpm_event(event):
                 if isinstance(event, ChunkCommitted):

@@ -50,8 +50,8 @@ class BuildContext:
 
     pipeline: str = "ingest"
     columns: pa.Schema | None = None
-    batch_rows: int = 65_536
-    batch_bytes: int = 8 << 20
+    batch_rows: int = 16_384
+    batch_bytes: int = 2 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

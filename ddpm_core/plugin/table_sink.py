@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 OWNED = "created by ddpm"
 """The comment on tables that DDPM created: those may gain columns. Any other table is a contract."""
 
+OWN_PREFIX = "_ddpm_"
+"""What the names of DDPM's own tables begin with: none of them can be a target."""
+
 
 class TableOptions(PluginOptions):
     """Options that every table sink has."""
@@ -96,6 +99,8 @@ class TableSink(Sink):
         self._ledger = Ledger(
             self.fetch, self.quote, self.dialect, schema=schema, pipeline=context.pipeline, target=f"{schema}.{table}"
         )
+        if table.lower().startswith(OWN_PREFIX):
+            raise ConfigError(f"{table!r} cannot be the table: names that begin with {OWN_PREFIX} are DDPM's own")
         for name in (schema, table, *options.key):
             problem = self.name_problem(name)
             if problem:
@@ -146,6 +151,13 @@ class TableSink(Sink):
     @abstractmethod
     def upsert(self, data: pa.RecordBatch) -> list[Reject]:
         """As `insert`, replacing rows with the same key. Each key occurs once in `data`, and no key is null."""
+
+    def mark_owned(self) -> None:
+        """Mark the table that was just created as DDPM's own, so that `describe` can tell. For databases without comments: override it."""
+        self.fetch(f"COMMENT ON TABLE {self.qualified} IS '{OWNED}'")
+
+    def lock_out_writers(self) -> None:
+        """Keep every other writer off the target until COMMIT, while readers go on. Where several can write at once: override it."""
 
     def name_problem(self, name: str) -> str:
         """Why this cannot be the name of a table or column, or an empty string."""
@@ -270,6 +282,9 @@ class TableSink(Sink):
         if self.atomic and not self._emptied:
             # DELETE, not TRUNCATE: readers go on seeing the old rows until COMMIT.
             if self._target is not None:
+                # Else rows that another process commits meanwhile could stay while their position goes.
+                self.lock_out_writers()
+                self._look_at_target()
                 self.fetch(f"DELETE FROM {self.qualified}")
             self._ledger.void_all()
             self._emptied = True
@@ -309,7 +324,7 @@ class TableSink(Sink):
                 columns = [self._column_ddl(field) for field in fields]
                 columns += [f"PRIMARY KEY ({key})"] if key else []
                 self.fetch(f"CREATE TABLE {self.qualified} ({', '.join(columns)})")
-                self.fetch(f"COMMENT ON TABLE {self.qualified} IS '{OWNED}'")
+                self.mark_owned()
                 self._look_at_target()
         elif self._target.owned:
             new = [f for f in unknown_fields(data, self._target.columns) if not self.name_problem(f.name)]

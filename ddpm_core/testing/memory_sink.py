@@ -76,6 +76,11 @@ class MemoryStore:
         """Let a commit end with a `RetryableError` although it is durable (`landed`), or because it never happened."""
         self._lost_replies.append((self.calls.count("commit") + after + 1, landed))
 
+    def forget_faults(self) -> None:
+        """Let everything go well from now on."""
+        self._faults.clear()
+        self._lost_replies.clear()
+
     def block(self, method: str, *, after: int = 0) -> Blockade:
         """Let a call of this method hang until the blockade is released or the sink is cancelled."""
         blockade = Blockade()
@@ -160,14 +165,14 @@ class MemorySink(Sink):
                 self._known = {name: offset for name, offset in self._known.items() if stream_of(name) != stream}
                 found.update({name: at for name, at in self.store.positions.items() if stream_of(name) == stream})
             self._known.update({name: at.offset for name, at in found.items()})
-        return {} if self.atomic else found
+        return found
 
     def write(self, batch: Batch) -> list[Reject]:
         self._enter("write")
         self._must_be_open("write")
         reasons = [self.store.refuse(row) for row in batch.data.to_pylist()]
         kept = [number for number, reason in enumerate(reasons) if not reason]
-        self._round.append(batch.data if len(kept) == len(batch) else batch.data.take(kept))
+        self._round.append(batch.data.take(kept) if kept else batch.data.slice(0, 0))
         return [Reject(number, "refused", reason) for number, reason in enumerate(reasons) if reason]
 
     def commit(self, positions: Positions, dead_letters: Sequence[DeadLetter]) -> None:

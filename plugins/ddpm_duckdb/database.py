@@ -19,7 +19,7 @@ BATCH_ROWS = 10_000
 _DEAD_LETTERS = "_ddpm_dead_letters"
 _FIELDS = (
     "id", "pipeline", "source", "partition", "record_offset", "byte_offset", "stage", "reason", "message", "plugin", "plugin_version",
-    "sink", "payload", "payload_kind", "view", "attempts", "created_at",
+    "sink", "payload", "payload_kind", "view", "attempts", "created_at", "target",
 )  # fmt: skip
 
 
@@ -48,8 +48,11 @@ class DuckDbDatabase(Database):
             raise ConfigError("the statement holds half a surrogate pair, which no text can")
         connection = self._connect(write=write)
         with translated_query(self._path):
+            kinds = [statement.expected_result_type for statement in connection.extract_statements(sql)]
             result = connection.sql(sql)
-            if result is None:
+            if result is None or kinds[-1] == [duckdb.ExpectedResultType.NOTHING]:
+                if result is not None:
+                    result.fetchall()  # A column `Success` without rows.
                 return pa.RecordBatchReader.from_batches(pa.schema([]), [])
             reader = result.to_arrow_reader(BATCH_ROWS)
             return pa.RecordBatchReader.from_batches(reader.schema, self._batches(reader))

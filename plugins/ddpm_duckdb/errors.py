@@ -38,7 +38,10 @@ def translated_query(path: str) -> Iterator[None]:
     try:
         yield
     except _WRONG_SQL as error:
-        raise ConfigError(_text(error)) from error
+        said, _, hint = _text(error).partition("\n")
+        if "attached in read-only mode" in said:
+            said, hint = "the statement would change the database", "Statements that change something need --write."
+        raise ConfigError(said, hint=hint) from error
     except duckdb.Error as error:
         raise failure(error, path) from error
 

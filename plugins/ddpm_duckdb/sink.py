@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ddpm_core import BuildContext, ConfigError, Dialect, Reject, RetryableError, TableSink, TargetTable, split_table
+from ddpm_core import BuildContext, Dialect, Reject, RetryableError, TableSink, TargetTable, split_table
 from ddpm_duckdb import catalog
 from ddpm_duckdb.checks import INCOMING, Checks
 from ddpm_duckdb.connection import connect
@@ -19,8 +19,7 @@ from ddpm_duckdb.options import DuckDbOptions
 from ddpm_duckdb.types import quote, sql_type
 
 OWNED = "created by ddpm"
-OWN_PREFIX = "_ddpm_"
-TRIM_BYTES = 32 << 20
+TRIM_BYTES = 4 << 20
 """Arrow bytes written between two times that DuckDB's cache is emptied."""
 
 
@@ -50,8 +49,6 @@ class DuckDbSink(TableSink):
     def __init__(self, options: DuckDbOptions, context: BuildContext) -> None:
         schema, table = split_table(options.table)
         super().__init__(options, context, schema=schema or "main", table=table)
-        if table.lower().startswith(OWN_PREFIX):
-            raise ConfigError(f"{table!r} cannot be the table: names that begin with {OWN_PREFIX} are DDPM's own")
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._table: catalog.Table | None = None
         self._checks: dict[tuple[str, ...], Checks] = {}

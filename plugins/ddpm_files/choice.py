@@ -57,7 +57,9 @@ def choose(content: Content, known: Positions, *, again: bool, begins: Callable[
     for older in _continuable(generations, content.size):
         recorded = Content.recorded(older.position.detail)
         if recorded is not None and begins(recorded):
-            start = Position(older.position.offset, {"resume": older.position.detail["resume"]})
+            # The rows go with it: should the table be dropped, this generation is void like the older one.
+            kept = {key: older.position.detail[key] for key in ("resume", "rows") if key in older.position.detail}
+            start = Position(older.position.offset, kept)
             grew = f"the file grew from {recorded.size:,} to {content.size:,} bytes"
             return Read(content.generation, start, f"continued at record {start.offset:,}: {grew}")
     return Read(content.generation, note="new: the content at this path changed" if generations else "new")

@@ -99,7 +99,7 @@ def too_deep(raw: bytes, max_depth: int) -> bool:
 
 
 def is_object(raw: bytes) -> bool:
-    """Whether this text begins like an object and ends like one. What lacks its end is none."""
+    """Whether this text begins like an object and ends like one. Half an object may, where it ends with an inner one."""
     return raw.startswith(b"{") and raw.endswith(b"}")
 
 

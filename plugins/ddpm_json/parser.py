@@ -184,9 +184,10 @@ def _next_record(parsed: Parsed, block: LineBlock) -> int:
     last = next((reject for reject in parsed.rejects if reject.index == parsed.records - 1), None)
     if last is None or last.raw is None or last.byte_offset is None or not last_line <= last.byte_offset < block.end:
         return block.end
-    if last.reason in ("json_invalid", "encoding") and is_truncated(last.raw):
+    truncated = is_truncated(last.raw)
+    if truncated and last.reason in ("json_invalid", "encoding"):
         last.reason, last.message = "json_truncated", f"the document ends within the record: {last.message}"
-    return block.end if is_object(last.raw) else last.byte_offset
+    return block.end if is_object(last.raw) and not truncated else last.byte_offset
 
 
 def _guessed(guess: Guess, cutter: ElementCutter) -> Records:

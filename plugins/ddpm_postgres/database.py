@@ -18,7 +18,7 @@ ROWS = 5000
 DEAD_LETTERS = "_ddpm_dead_letters"
 _COLUMNS = (
     "id", "pipeline", "source", "partition", "record_offset", "byte_offset", "stage", "reason", "message", "plugin",
-    "plugin_version", "sink", "payload", "payload_kind", "view::text", "attempts", "created_at",
+    "plugin_version", "sink", "payload", "payload_kind", "view::text", "attempts", "created_at", "target",
 )  # fmt: skip
 
 

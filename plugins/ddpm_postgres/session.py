@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import threading
+import time
 from typing import Any
 
 import psycopg2
@@ -13,6 +18,9 @@ from ddpm_postgres.errors import of_connecting, of_statement
 IDLE_IN_TRANSACTION_SECONDS = 45
 """A round left alone for so long is rolled back by the server, so that a frozen process holds no lock that its successor needs.
 Shorter than the 60 s for which a successor tries again. Rounds that must stay open for a whole run turn it off."""
+
+CANCEL_SECONDS = 1.0
+"""How long the server gets to cancel a statement."""
 
 # A peer that is gone without a word is noticed within about half a minute. psycopg2 ignores signals while inside libpq, so
 # without these a cut cable would hang the process.
@@ -34,11 +42,24 @@ def parameters(url: str, *, connect_timeout: int) -> dict[str, Any]:
     try:
         given = psycopg2.extensions.parse_dsn(url)
     except (psycopg2.ProgrammingError, UnicodeError, ValueError):
-        raise ConfigError(
-            "the address is not a valid Postgres URL",
-            hint="Write postgresql://user:password@host:5432/database; special characters in the password as %XX.",
-        ) from None
+        raise _not_valid() from None
+    if _password_runs_over(url, given):
+        raise _not_valid()
     return {"application_name": "ddpm", "connect_timeout": str(connect_timeout), **_NETWORK, **given, "client_encoding": "UTF8"}
+
+
+def _not_valid() -> ConfigError:
+    return ConfigError(
+        "the address is not a valid Postgres URL",
+        hint="Write postgresql://user:password@host:5432/database; special characters in the password as %XX.",
+    )
+
+
+def _password_runs_over(url: str, given: dict[str, Any]) -> bool:
+    """Whether libpq took a part of the password for port or database, as in `user:pa/ss@host`; messages would then print it."""
+    ports = str(given.get("port") or "").split(",")
+    path = url.partition("://")[2].partition("?")[0].partition("/")[2]
+    return "@" in path or not all(port.isdigit() for port in ports if port)
 
 
 def server_name(given: dict[str, Any]) -> str:
@@ -77,6 +98,37 @@ def connect(given: dict[str, Any], settings: dict[str, str]) -> psycopg2.extensi
         connection.close()
         raise of_statement(error, where) from None
     return connection
+
+
+def break_off(connection: psycopg2.extensions.connection, given: dict[str, Any]) -> None:
+    """Make a statement that another thread waits for return soon: ask the server, and if that does not help, cut the connection.
+
+    Not by `connection.cancel()`: it holds the interpreter's lock until the server answers (psycopg2 2.9), so a server that hangs would
+    freeze the process, signals included.
+    """
+    request = (given, connection.info.backend_pid)
+    threading.Thread(target=_request_cancel, args=request, name="ddpm-cancel", daemon=True).start()
+    deadline = time.monotonic() + CANCEL_SECONDS
+    while not connection.closed and connection.get_transaction_status() == psycopg2.extensions.TRANSACTION_STATUS_ACTIVE:
+        if time.monotonic() > deadline:
+            with contextlib.suppress(psycopg2.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as end:
+                end.shutdown(socket.SHUT_RDWR)
+            return
+        time.sleep(0.02)
+
+
+def _request_cancel(given: dict[str, Any], pid: int) -> None:
+    with contextlib.suppress(psycopg2.Error):
+        connection = psycopg2.connect(**{**given, "connect_timeout": "2"})
+        try:
+            with connection.cursor() as cursor:
+                # Behind a pooler the number may be another session's: that one is left alone.
+                cursor.execute(
+                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = %s AND application_name = %s",
+                    [pid, given["application_name"]],
+                )
+        finally:
+            connection.close()
 
 
 def quote_name(name: str) -> str:

@@ -137,8 +137,7 @@ class PostgresSink(TableSink):
     def cancel(self) -> None:
         connection = self._connection
         if connection is not None:
-            with contextlib.suppress(psycopg2.Error):
-                connection.cancel()
+            session.break_off(connection, self._given)
 
     def _forget_transaction(self) -> None:
         self._staged = None
@@ -192,6 +191,9 @@ class PostgresSink(TableSink):
         fields = [declared.get(f.name) if _is_foreign(f) else f for f in super().expected_schema() or ()]
         known = [field for field in fields if field is not None]
         return pa.schema(known) if known else None
+
+    def lock_out_writers(self) -> None:
+        self.fetch(f"LOCK TABLE {self.qualified} IN SHARE ROW EXCLUSIVE MODE")
 
     def column_type(self, field: pa.Field) -> str:
         return ddl(field)

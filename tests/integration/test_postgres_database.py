@@ -148,6 +148,7 @@ def test_dead_letters_come_back_as_they_were_kept(database: PostgresDatabase, po
         sink.close()
     database.query("SELECT 1").read_all()
     assert database.dead_letters(DeadLetterFilter()) == kept[::-1]
+    assert [letter.target for letter in database.dead_letters(DeadLetterFilter(table="events"))] == ["public.events"] * 2
     assert database.dead_letters(DeadLetterFilter(limit=1)) == kept[2:]
     assert database.dead_letters(DeadLetterFilter(reason="too_long")) == [kept[2], kept[0]]
     assert database.dead_letters(DeadLetterFilter(source="two")) == [kept[2], kept[1]]

@@ -426,7 +426,7 @@ def test_upsert_needs_a_unique_index_that_on_conflict_can_use(make: Make, ask: A
     with pytest.raises(ConfigError) as caught:
         make(mode="upsert", key=("a",))
     assert str(caught.value) == (
-        'table public.t has no primary key or unique index on (a), which upsert needs\n'
+        "table public.t has no primary key or unique index on (a), which upsert needs\n"
         'Make one: CREATE UNIQUE INDEX "t_key" ON "public"."t" ("a")'
     )
     ask("CREATE UNIQUE INDEX ON t (a) INCLUDE (b)")
@@ -777,3 +777,19 @@ def test_two_processes_that_make_the_same_table_do_not_harm_each_other(make: Mak
     second.commit({"file:/two": Position(1)}, [])
     assert ask("SELECT a FROM t ORDER BY a") == [(1,), (2,)]
     assert ask("SELECT count(*) FROM _ddpm_positions") == [(2,)]
+
+
+def test_of_two_runs_that_replace_a_table_at_once_the_rows_of_one_are_left(ask: Ask, make: Make) -> None:
+    _land(make(), _batch(n=[0]))
+    first, second = (make(mode="replace", lock_timeout=30) for _ in range(2))
+    first.write(_batch(n=[1]))
+    waits = threading.Thread(target=second.write, args=[_batch(n=[2], more=["x"])])
+    waits.start()
+    while not ask("SELECT 1 FROM pg_locks WHERE NOT granted"):
+        assert waits.is_alive()
+    assert ask("SELECT n FROM t") == [(0,)]
+    first.commit({"file:a": Position(1)}, [])
+    waits.join()
+    second.commit({"file:b": Position(1)}, [])
+    assert ask("SELECT n, more FROM t") == [(2, "x")]
+    assert ask("SELECT partition FROM _ddpm_positions") == [("file:b",)]

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -70,6 +70,46 @@ def test_every_field_of_a_spec_is_documented(spec: type[PluginSpec]) -> None:
     assert row == ", ".join(f"`{name}`" for name in own)
     for name in common:
         assert f"`{name}`" in section("Specs")
+
+
+def test_every_method_that_a_table_sink_writes_is_documented() -> None:
+    text = section("A sink for a database with tables")
+    methods = {called(name, getattr(ddpm_core.TableSink, name)) for name in ddpm_core.TableSink.__abstractmethods__}
+    assert {method for method in methods if method not in text} == set()
+    for name in re.findall(r"`(\w+)\(", text):
+        assert called(name, getattr(ddpm_core.TableSink, name)) in text
+
+
+def test_every_field_of_what_travels_is_documented() -> None:
+    for name in (
+        "Position",
+        "Messages",
+        "Document",
+        "Parsed",
+        "Reject",
+        "Batch",
+        "Processed",
+        "Assigned",
+        "Revoked",
+        "Skipped",
+        "Failed",
+    ):
+        assert _row(section("What travels"), name) == _fields(getattr(ddpm_core, name))
+
+
+def test_every_event_is_documented_and_public() -> None:
+    for event in get_args(ddpm_core.Event):
+        assert getattr(ddpm_core, event.__name__) is event
+        assert _row(section("Hooks"), event.__name__) == _fields(event)
+
+
+def _row(text: str, name: str) -> str:
+    (row,) = re.findall(rf"^\| `{name}` \| (.*) \|$", text, re.MULTILINE)
+    return str(row)
+
+
+def _fields(thing: Any) -> str:
+    return ", ".join(f"`{field.name}`" for field in dataclasses.fields(thing))
 
 
 @pytest.mark.parametrize("kind", ["Format", "Source", "Processor", "Sink"])

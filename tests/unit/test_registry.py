@@ -177,3 +177,56 @@ def test_an_observer_that_fails_does_not_silence_the_others() -> None:
     assert registry.has_observers
     registry.observe(RunStarted("x"), failed=lambda owner, error: failures.append(f"{owner}: {error}"))
     assert (seen, failures) == ([RunStarted("x")], ["bad 1: no"])
+
+
+@pytest.mark.parametrize(
+    ("field", "what"),
+    [
+        ({"suffixes": ".log"}, "suffixes='.log', which is no tuple of str; a tuple of one ends in a comma: ('',)"),
+        ({"magic": b"PAR1"}, "magic=b'PAR1', which is no tuple of bytes; a tuple of one ends in a comma: (b'',)"),
+        ({"suffixes": ("log",)}, "the suffix 'log'; suffixes are in lower case and begin with a dot"),
+        ({"suffixes": (".LOG",)}, "the suffix '.LOG'; suffixes are in lower case and begin with a dot"),
+        ({"options": "x.Options"}, "options='x.Options', which is neither something to call nor 'module:attribute'"),
+        ({"serializer": "x"}, "serializer='x', which is neither something to call nor 'module:attribute'"),
+    ],
+)
+def test_a_spec_that_could_not_work_is_refused_before_anybody_uses_it(field: dict[str, object], what: str) -> None:
+    with pytest.raises(PluginError) as refused:
+        Registry().add(formats("x", **field), entry_point="x", distribution="ddpm-x", version="1")
+    assert str(refused.value) == f"ddpm_formats yielded {what}"
+
+
+def test_a_scheme_is_written_without_slashes() -> None:
+    hooks = plugin(ddpm_sinks=lambda: [SinkSpec(name="x", summary="X", build="x:y", schemes=("x://",))])
+    with pytest.raises(PluginError) as refused:
+        Registry().add(hooks, entry_point="x", distribution="ddpm-x", version="1")
+    assert str(refused.value) == "ddpm_sinks yielded the scheme 'x://'; schemes are in lower case, without ://"
+
+
+def test_a_hook_that_returns_a_spec_instead_of_several_is_told_so() -> None:
+    hooks = plugin(ddpm_formats=lambda: FormatSpec(name="x", summary="X", parser="x:y"))
+    with pytest.raises(PluginError) as refused:
+        Registry().add(hooks, entry_point="x", distribution="ddpm-x", version="1")
+    assert str(refused.value) == "ddpm_formats returned a FormatSpec, and should yield or return several"
+
+
+def test_a_hook_that_wants_what_it_does_not_get_is_told_so() -> None:
+    def ddpm_event(happened: Event) -> None: ...
+
+    with pytest.raises(PluginError) as refused:
+        Registry().add(plugin(ddpm_event=ddpm_event), entry_point="x", distribution="ddpm-x", version="1")
+    assert str(refused.value) == "ddpm_event is called with event, and takes 'happened'"
+
+
+def test_a_misspelt_hook_that_is_not_even_marked_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "import ddpm_core\n\ndef ddpm_format():\n    pass\n"
+    registry = Registry.discover(entry_points=installed(tmp_path, monkeypatch, misspelt_two=text))
+    assert [broken.why for broken in registry.broken] == ["there is no hook 'ddpm_format'; did you mean 'ddpm_formats'?"]
+
+
+def test_observers_are_listed() -> None:
+    registry = Registry()
+    registry.add(formats("x"), entry_point="x", distribution="ddpm-x", version="1")
+    assert registry.observers() == []
+    registry.add(plugin(ddpm_event=lambda event: None), entry_point="watch", distribution="ddpm-watch", version="2")
+    assert [str(origin) for origin in registry.observers()] == ["ddpm-watch 2"]

@@ -28,6 +28,7 @@ BAD_LINE = DeadLetter(
     view=None,
     attempts=1,
     created_at=dt.datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=dt.UTC),
+    target="main.events",
 )
 BAD_ROW = dataclasses.replace(
     BAD_LINE, id="4f99", stage="sink", reason="out_of_range", sink="postgres", byte_offset=None, payload=b"\xff\x00" * 600,
@@ -42,10 +43,10 @@ def test_the_list_shows_where_each_one_came_from_and_why(run, database):
 
     assert result.exit_code == 0
     assert result.stdout == (
-        "id            created                    source         record  stage  reason        message\n"
-        "------------  -------------------------  -------------  ------  -----  ------------  ----------------------------\n"
-        "4f1c2a9b8d7e  2026-01-02 03:04:05+00:00  events.ndjson      41  parse  json_invalid  a value is missing after ':'\n"
-        "4f99          2026-01-02 03:04:05+00:00  events.ndjson      41  sink   out_of_range  a value is missing after ':'\n"
+        "id            created                    table        source         record  stage  reason        message\n"
+        "------------  -------------------------  -----------  -------------  ------  -----  ------------  ----------------------------\n"
+        "4f1c2a9b8d7e  2026-01-02 03:04:05+00:00  main.events  events.ndjson      41  parse  json_invalid  a value is missing after ':'\n"
+        "4f99          2026-01-02 03:04:05+00:00  main.events  events.ndjson      41  sink   out_of_range  a value is missing after ':'\n"
     )
     assert result.stderr == ""
     assert (database.address, database.closed) == (None, 1)
@@ -91,6 +92,7 @@ def test_one_is_shown_with_all_fields_and_its_payload(run, database):
         "id         4f1c2a9b8d7e6f5a4b3c\n"
         "created    2026-01-02 03:04:05+00:00\n"
         "pipeline   ingest\n"
+        "table      main.events\n"
         "source     events.ndjson\n"
         "partition  file:/data/events.ndjson#9\n"
         "record     41 (counted from 0), at byte 10233\n"
@@ -120,7 +122,7 @@ def test_a_payload_that_is_no_text_is_dumped_at_its_beginning(run, database):
 
     lines = run("dlq", "show", "4f").stdout.splitlines()
 
-    assert lines[14] == "00000000  4f 62 6a 01 ff ff ff ff ff ff ff ff ff ff ff ff  Obj............."
+    assert lines[15] == "00000000  4f 62 6a 01 ff ff ff ff ff ff ff ff ff ff ff ff  Obj............."
     assert lines[-1] == "… 80 bytes more; --raw writes all"
 
 
@@ -140,6 +142,7 @@ def test_json_has_every_field_and_says_how_the_payload_is_written(run, database)
         "offset": 41, "byte_offset": 10233, "stage": "parse", "reason": "json_invalid", "message": "a value is missing after ':'",
         "plugin": "json", "plugin_version": "0.1.0", "sink": "", "payload": '{"a":\x1b}', "payload_kind": "bytes", "view": None,
         "attempts": 1, "created_at": "2026-01-02T03:04:05.678901+00:00", "payload_encoding": "utf-8",
+        "target": "main.events",
     }  # fmt: skip
     assert (second["payload"][:4], second["payload_encoding"]) == ("/wD/", "base64")
     assert json.loads(run("dlq", "show", "4f1", "--json").stdout) == first

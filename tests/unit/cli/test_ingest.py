@@ -142,6 +142,12 @@ def test_why_a_run_failed_is_said_on_standard_error(run, engine, error, code, te
     assert (result.exit_code, result.stderr) == (code, text)
 
 
+def test_a_run_that_reads_nothing_prints_nothing_but_why(run, engine):
+    engine.report = landed(status="failed", error=FatalError("the server is away"), documents=[])
+
+    assert run("ingest", "a").output == "ddpm: error: the server is away\n"
+
+
 def test_an_error_that_is_also_a_documents_is_told_once(run, engine):
     error = DataError("broken")
     engine.report = landed(status="failed", error=error, documents=[DocumentReport("a", "failed", "", error=error)])
@@ -310,9 +316,7 @@ def test_elsewhere_than_on_a_terminal_progress_is_plain_lines(run, engine):
         DocumentEnded("d", "failed", "block 3 ends in the middle"),
     ]
 
-    assert run("ingest", "a", "b", "c", "d").stderr == (
-        "b: resumed at record 12,000\nc: skipped: already landed; --again reads it again\nd: failed\n"
-    )
+    assert run("ingest", "a", "b", "c", "d").stderr == "b: resumed at record 12,000\n"
 
 
 def test_with_a_json_log_every_line_of_standard_error_is_an_object(run, engine):
@@ -346,7 +350,7 @@ def test_of_many_documents_only_the_interesting_ones_get_a_line(run, engine):
         "s1: skipped: known",
         "s2: skipped: known",
         "r: landed, 1 row into r, 1 rejected",
-        "f: failed after 0 rows",
+        "f: failed",
         "… and 97 more landed",
         "… and 2 more skipped",
         "Read 20,000 records (4.7 MB) in 1.2 s (16,000 rows/s): 20,000 rows written, 0 rejected",

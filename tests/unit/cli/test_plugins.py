@@ -52,6 +52,7 @@ def test_one_plugin_is_shown_with_options_capabilities_and_example(run, registry
         "\n"
         "  kind       format\n"
         "  from       ddpm-core 0.1.0\n"
+        "  used by    ddpm ingest\n"
         "  stability  stable\n"
         "  reads      yes\n"
         "  writes     no\n"
@@ -133,3 +134,39 @@ def test_a_name_that_does_not_do_exits_2(run, scaffold):
     result = run("plugins", "new", "Bad", "--kind", "sink")
 
     assert (result.exit_code, result.stderr) == (2, "ddpm: error: 'Bad' is no name for a plugin\n")
+
+
+def test_an_observer_is_listed_and_has_nothing_to_show(run, registry):
+    watch = ModuleType("watch")
+    watch.ddpm_event = hookimpl(lambda event: None)  # type: ignore[attr-defined]
+    registry.add(watch, entry_point="watch", distribution="ddpm-watch", version="1.0")
+
+    assert "watch    observer  ddpm-watch    1.0      ok\n" in run("plugins", "list").stdout
+    result = run("plugins", "show", "watch")
+    assert result.exit_code == 2
+    assert "ddpm: error: 'watch' of ddpm-watch 1.0 is an observer: it is told of every run and has no options" in result.stderr
+
+
+def test_sources_that_ingest_does_not_use_say_so(run, registry):
+    from ddpm_core import SourceSpec
+
+    module = ModuleType("rows")
+    spec = SourceSpec(name="rows", summary="Rows", build="x:y", example="rows: {}")
+    module.ddpm_sources = hookimpl(lambda: [spec])  # type: ignore[attr-defined]
+    registry.add(module, entry_point="rows", distribution="ddpm-rows", version="1.0")
+
+    assert run("plugins", "show", "rows").stdout == (
+        "rows: Rows\n"
+        "\n"
+        "  kind         source\n"
+        "  from         ddpm-rows 1.0\n"
+        "  used by      pipelines, which this version cannot run yet; not ddpm ingest\n"
+        "  stability    stable\n"
+        "  URL schemes  none\n"
+        "\n"
+        "Options:\n"
+        "  none\n"
+        "\n"
+        "Example:\n"
+        "  rows: {}\n"
+    )

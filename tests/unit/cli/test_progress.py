@@ -66,7 +66,23 @@ def test_waiting_and_recovering_are_said_at_once():
     observe(Recovered("sink postgres", 12.4))
     observe(DocumentEnded("a", "landed", "new"))
 
+    observe(Waiting("sink postgres", "connection refused", 0.24))
+    assert said.pop() == "waiting for sink postgres: connection refused; trying again in 0.2 s"
     assert said == ["waiting for sink postgres: connection refused; trying again in 2 s", "sink postgres is back after 12 s"]
+
+
+def test_how_documents_ended_is_left_to_the_summary_but_for_failures_in_a_long_run():
+    said, logged, clock = [], [], Clock()
+    observers = LineProgress(said.append, clock), LineProgress(logged.append, clock, is_log=True)
+    events = [DocumentEnded("old", "skipped", "already landed"), DocumentEnded("bad", "failed", "block 3 ends in the middle")]
+
+    for clock.now in (9.9, 10.0):
+        for event in events:
+            for observe in observers:
+                observe(event)
+
+    assert said == ["bad: failed"]
+    assert logged == ["old: skipped: already landed", "bad: failed"] * 2
 
 
 def test_the_bar_counts_and_noteworthy_lines_stay_above_it():
@@ -78,13 +94,19 @@ def test_the_bar_counts_and_noteworthy_lines_stay_above_it():
     observe(DocumentStarted("/a/very/long/path/to/some/folder/[red]events.json", "new", 1_000_000))
     clock.now = 2.0
     observe(ChunkCommitted(1000, 990, 400_000, {"json_invalid": 10}))
-    observe(DocumentEnded("[red]old.json", "skipped", "already landed"))
+    observe(DocumentStarted("[red]old.json", "taken again", 0))
+    observe(DocumentEnded("one.json", "skipped", "already landed"))
 
     task = bar.tasks[0]
-    assert task.description == "…to/some/folder/[red]events.json"
+    assert task.description == "[red]old.json"
     assert (task.completed, task.total) == (400_000, 1_000_000)
     assert task.fields["facts"] == "990 rows  400.0 kB  495 rows/s  10 rejected"
-    assert "[red]old.json: skipped: already landed\n" in screen.getvalue()
+    assert screen.getvalue() == "[red]old.json: taken again\n"
+    clock.now = 10.0
+    observe(DocumentEnded("two.json", "failed", "block 3 ends in the middle"))
+    assert screen.getvalue() == "[red]old.json: taken again\ntwo.json: failed\n"
+    observe(DocumentStarted("/a/very/long/path/to/some/folder/[red]events.json", "new", 0))
+    assert task.description == "…to/some/folder/[red]events.json"
 
     observe(DocumentStarted("-", "new", None))
     assert bar.tasks[0].total is None

@@ -205,3 +205,10 @@ class TestTerminal(OnATerminal):
         database.result = pa.table({f"column_{n}": [n] for n in range(10)})
 
         assert run("query", "x").stdout.splitlines()[:3] == ["--- row 1", "column_0  0", "column_1  1"]
+
+
+def test_an_empty_statement_exits_2(run, database):
+    result = run("query", " ")
+
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, "Error: The SQL is empty.")
+    assert database.address == "never opened"

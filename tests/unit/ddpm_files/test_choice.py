@@ -67,7 +67,7 @@ def test_a_file_that_grew_goes_on_where_it_ended() -> None:
     known = {OLD.generation: at(OLD, 9_000, rows=9_000, finished=True, resume=GROWS)}
     wanted = Read(
         NOW.generation,
-        Position(9_000, {"resume": GROWS}),
+        Position(9_000, {"resume": GROWS, "rows": 9_000}),
         "continued at record 9,000: the file grew from 1,000,000 to 2,000,000 bytes",
     )
     assert decide(known) == wanted

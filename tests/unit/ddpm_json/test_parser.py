@@ -239,6 +239,13 @@ def test_a_file_still_being_written_is_continued_with_the_whole_record() -> None
     assert grown.resume == {"byte": 25, "layout": "lines", "grows": True}
 
 
+@pytest.mark.parametrize("half", [b'{"a":{"b":1}', b'{"a":[{},{}', b'{"a":"}', b'{"a":1,"b":{}'])
+def test_half_a_record_that_ends_like_a_whole_one_is_continued_too(half: bytes) -> None:
+    begun = read(b'{"a":1}\n' + half)
+    assert begun.rejects == [("json_truncated", half, 8)]
+    assert begun.resume == {"byte": 8, "layout": "lines", "grows": True, "seen": 8 + len(half)}
+
+
 def test_blanks_after_a_bad_last_line_do_not_make_it_read_again() -> None:
     got = read(b'{"a":1}\n[1]\n  ')
     assert (got.rejects, got.resume) == ([("not_an_object", b"[1]", 8)], {"byte": 14, "layout": "lines", "grows": True})

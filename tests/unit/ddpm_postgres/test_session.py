@@ -19,7 +19,14 @@ def test_what_the_address_says_wins_over_our_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://u:se%cret@h/d", "postgresql://u:secret@h/d?nonsense=1", "postgresql://u:secret@[h/d"]
+    "url",
+    [
+        "postgresql://u:se%cret@h/d",
+        "postgresql://u:secret@h/d?nonsense=1",
+        "postgresql://u:secret@[h/d",
+        "postgresql://u:sec/ret@h:5432/d",
+        "postgresql://u:12/secret@h/d",
+    ],
 )
 def test_an_address_that_is_none_is_said_without_its_password(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -28,7 +35,8 @@ def test_an_address_that_is_none_is_said_without_its_password(url: str) -> None:
         "the address is not a valid Postgres URL\n"
         "Write postgresql://user:password@host:5432/database; special characters in the password as %XX."
     )
-    assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 @pytest.mark.parametrize(

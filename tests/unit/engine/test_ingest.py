@@ -116,6 +116,37 @@ def test_replace_takes_finished_files_again(registry: Registry, stores: dict[str
     assert lines(stores["a"]) == ["1", "2"]
 
 
+def test_what_landed_is_reported_when_a_later_table_cannot_take_what_is_asked(
+    registry: Registry, stores: dict[str, MemoryStore], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("1\n")
+    (tmp_path / "b.txt").write_text("2\n")
+    stores["b"] = MemoryStore()
+    stores["b"].fail("open", ConfigError("there is no such schema"))
+    report = run(registry, tmp_path)
+    assert (report.status, report.rows, str(report.error)) == ("failed", 1, "there is no such schema")
+    assert [(d.name, d.status) for d in report.documents] == [(str(tmp_path / "a.txt"), "landed")]
+
+
+def test_replace_is_refused_where_one_pipeline_would_replace_the_rows_of_another(
+    registry: Registry, stores: dict[str, MemoryStore], tmp_path: Path
+) -> None:
+    @hookimpl
+    def ddpm_formats() -> list[FormatSpec]:
+        return [FormatSpec(name="other", summary="Other", parser=lambda options, context: LineParser(), suffixes=(".other",))]
+
+    registry.add(SimpleNamespace(ddpm_formats=ddpm_formats), entry_point="other", distribution="ddpm-other", version="1.0")
+    (tmp_path / "a.txt").write_text("1\n")
+    (tmp_path / "A.other").write_text("2\n")
+    for table in ("t", None):
+        assert refused(registry, tmp_path, table=table, mode="replace") == (
+            f"--mode replace cannot fill table {table or 'a'} twice in one run: from {tmp_path}/A.other and from {tmp_path}/a.txt\n"
+            "Files of one format and one --table are taken together; replace with those, then append the others."
+        )
+    assert run(registry, tmp_path, table="t").rows == 2
+    assert lines(stores["t"]) == ["2", "1"]
+
+
 def test_a_file_of_unknown_suffix_in_a_folder_is_skipped_by_name(
     registry: Registry, stores: dict[str, MemoryStore], tmp_path: Path
 ) -> None:
@@ -233,3 +264,33 @@ def test_a_builder_that_fails_is_named(registry: Registry, tmp_path: Path) -> No
     broken = Plugin(FormatSpec(name="x", summary="X", parser=explode), "ddpm-x", "2.0")
     with pytest.raises(PluginError, match=r"^format x \(ddpm-x 2\.0\) failed: RuntimeError: no such codec\n"):
         build_parser(broken, {}, BuildContext())
+
+
+def test_a_compressed_file_is_told_how_to_unpack_it(registry: Registry, tmp_path: Path) -> None:
+    for name in ("a.txt.gz", "b.dat.zst"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ConfigError) as caught:
+        run(registry, tmp_path / "a.txt.gz", tmp_path / "b.dat.zst")
+    assert str(caught.value) == (
+        f"{tmp_path}/a.txt.gz: compressed files are not read (unpack it on the way: gzip -dc FILE | ddpm ingest --format lines)\n"
+        f"{tmp_path}/b.dat.zst: compressed files are not read (unpack it on the way: zstd -dc FILE | ddpm ingest --format NAME)"
+    )
+
+
+def test_an_empty_address_is_not_taken_for_the_default(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1\n")
+    with pytest.raises(ConfigError) as caught:
+        run(registry, tmp_path / "a.txt", to="")
+    assert str(caught.value) == (
+        "the address of the database is empty\nIs a variable of the shell not set? Without one it is ./ddpm.duckdb."
+    )
+
+
+def test_a_record_refused_on_its_way_to_two_tables_is_two_dead_letters(
+    registry: Registry, stores: dict[str, MemoryStore], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("1\nbad\n")
+    for table in ("one", "two"):
+        run(registry, tmp_path / "a.txt", table=table)
+    ids = [letter.id for store in stores.values() for letter in store.dead_letters]
+    assert (len(ids), len(set(ids))) == (2, 2)

@@ -110,7 +110,7 @@ def test_the_first_reject_stops_a_run_that_must_not_have_any(engine) -> None:
     report = engine.run(ListSource.of_documents({"a": text(["x", "bad", "y"])}), on_error="fail")
     assert report.status == "failed"
     assert str(report.error) == (
-        "a, record 2: bad_line: the line is bad\nIt was not set aside because of --on-error fail; what was committed before stays."
+        "a, record 1 (counted from 0): bad_line: the line is bad\nIt was not set aside because of --on-error fail; what was committed before stays."
     )
     assert engine.lines == []
     assert engine.store.dead_letters == []
@@ -121,7 +121,7 @@ def test_too_many_rejects_stop_the_run_and_leave_the_position(engine) -> None:
     report = engine.run(source)
     assert report.status == "failed"
     assert str(report.error).startswith(
-        "1,000 records in a row were rejected (limit 1,000); the first: a, record 1,001: bad_line: the line is bad\n"
+        "1,000 records in a row were rejected (limit 1,000); the first: a, record 1,000 (counted from 0): bad_line: the line is bad\n"
     )
     assert engine.store.dead_letters == []
     assert engine.lines in ([], numbered(1000))
@@ -236,7 +236,7 @@ def test_a_lost_reply_at_the_end_of_a_pipe_is_found_out(engine, landed: bool) ->
     else:
         assert (report.status, engine.lines) == ("failed", [])
         assert str(report.error) == (
-            "memory1: the connection was lost before the end; nothing has landed\nRun the same command again."
+            "the connection to the memory store was lost during commit; nothing has landed\nRun the same command again."
         )
 
 
@@ -282,7 +282,21 @@ def test_a_document_that_another_process_took_over_fails_and_the_rest_goes_on(en
     report = engine.run(source)
     assert engine.lines == ["y"]
     assert [(d.name, d.status) for d in report.documents] == [("a", "failed"), ("b", "landed")]
-    assert str(report.documents[0].error) == "another ddpm process has taken over list:a"
+    assert str(report.documents[0].error) == (
+        "another ddpm process has taken over a\nWait until it has ended; then run the same command again."
+    )
+
+
+def test_a_document_that_another_process_landed_during_a_wait_is_landed(engine) -> None:
+    def land_it_and_fail() -> None:
+        engine.run(ListSource.of_documents({"a": text(["x"])}))
+        raise RetryableError("both made the table at once")
+
+    engine.store.fail("write", land_it_and_fail)
+    report = engine.run(ListSource.of_documents({"a": text(["x"])}), retry_for=30.0)
+    assert engine.lines == ["x"]
+    assert (report.status, report.rows) == ("landed", 0)
+    assert [(d.status, d.note) for d in report.documents] == [("landed", "another ddpm process landed the rest of it")]
 
 
 def test_stopping_ends_the_transaction_at_hand_and_begins_no_other(engine) -> None:

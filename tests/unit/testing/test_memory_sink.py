@@ -93,7 +93,7 @@ def test_replace_takes_the_place_of_everything_at_once() -> None:
     again = MemorySink(store, replace=True)
     again.open()
     assert again.atomic
-    assert again.claim(["p"]) == {}
+    assert again.claim(["p"]) == {"p#old": Position(1)}
     again.write(rows(2))
     assert numbers(store) == [1]
     again.commit({"p#new": Position(1)}, [])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from ddpm_core.testing import (
     ProcessorCapabilities,
     ProcessorConformance,
     Sample,
+    SinkCapabilities,
     SinkConformance,
     SourceCapabilities,
     SourceConformance,
@@ -82,3 +86,29 @@ class TestSink(SinkConformance):
 
     def read_dead_letter_ids(self, target_options: Mapping[str, Any]) -> list[str]:
         return [letter.id for letter in STORES[target_options["store"]].dead_letters]
+
+
+class TestTableSink(SinkConformance):
+    """`TableSink` is enough for a database that is neither of the bundled ones, and lacks comments, `now()` and arrays."""
+
+    plugin = "kit_reference.plugin"
+    name = "kit_sqlite"
+    capabilities = SinkCapabilities(types=("integers", "text"))
+
+    @pytest.fixture
+    def target_options(self, tmp_path: Path) -> Mapping[str, Any]:
+        return {"path": str(tmp_path / "kit.sqlite"), "table": "t"}
+
+    def read_rows(self, target_options: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return _sqlite(target_options["path"], "t", "*")
+
+    def read_dead_letter_ids(self, target_options: Mapping[str, Any]) -> list[str]:
+        return [row["id"] for row in _sqlite(target_options["path"], "_ddpm_dead_letters", "id")]
+
+
+def _sqlite(path: str, table: str, columns: str) -> list[dict[str, Any]]:
+    with closing(sqlite3.connect(path)) as database:
+        database.row_factory = sqlite3.Row
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table]).fetchall():
+            return []
+        return [dict(row) for row in database.execute(f"SELECT {columns} FROM {table}")]

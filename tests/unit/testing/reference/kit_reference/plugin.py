@@ -52,3 +52,12 @@ def ddpm_sinks() -> Iterator[SinkSpec]:
         guarantee="exactly_once",
         example="ddpm ingest a.json --to kit_memory://",
     )
+    yield SinkSpec(
+        name="kit_sqlite",
+        summary="Tables of an SQLite file",
+        options="kit_reference.sqlite:SqliteOptions",
+        build="kit_reference.sqlite:build",
+        guarantee="exactly_once",
+        modes=("append", "replace", "upsert"),
+        example="ddpm ingest a.json --to kit_sqlite://",
+    )
