@@ -240,7 +240,7 @@ class TableSink(Sink):
         from ddpm_core.schema.conform import conform
 
         conformed = conform(data, self._columns_to_conform_to(self._target), refuse_nul=self.refuse_nul)
-        rejects = list(conformed.rejects)
+        rejects = self._with_name_problems(data, conformed.rejects)
         if conformed.data is None or conformed.data.num_rows == 0:
             return rejects
         if self.options.mode == "upsert":
@@ -352,6 +352,17 @@ class TableSink(Sink):
             known = ", ".join(field.name for field in fields.values())
             raise ConfigError(f"the data has no column {missing[0]!r}, which the key names; it has {known}")
         return list(fields.values())
+
+    def _with_name_problems(self, data: pa.RecordBatch, rejects: Sequence[Reject]) -> list[Reject]:
+        """These rejects; those of a column that could not be added because of its name say so."""
+        from ddpm_core.schema.complaint import shown
+
+        problems = {f"no column {shown(name)}": problem for name in data.schema.names if (problem := self.name_problem(name))}
+        for reject in rejects if problems else ():
+            for named, problem in problems.items():
+                if reject.reason == "unknown_column" and named in reject.message:
+                    reject.message += f"; a column of that name cannot be made: {problem}"
+        return list(rejects)
 
     def _columns_to_conform_to(self, target: TargetTable) -> pa.Schema:
         """The target's columns; a null in a key column is left to `last_of_each_key`, which tells it from any other null."""

@@ -246,6 +246,8 @@ def test_a_column_name_of_64_bytes(target: Target, tmp_path: Path) -> None:
     report = target.ingest(path)
     if target.kind == "postgres":
         assert (report.rows, report.rejects) == (1, {"unknown_column": 1})
+        (letter,) = target.dead_letters()
+        assert letter.message.endswith("; a column of that name cannot be made: it is 64 bytes long, and Postgres takes 63")
     else:
         assert (report.rows, report.rejects) == (2, {})
 
