@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,7 +19,7 @@ STEP = 1 << 20
 
 
 def repeated(text: str, rows: int) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([text]))
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([text]))
 
 
 def largest(got: Any) -> int:
@@ -27,7 +27,9 @@ def largest(got: Any) -> int:
 
 
 def test_a_long_text_that_every_row_repeats_is_unpacked_a_few_rows_at_a_time(reading: Any, written: Write) -> None:
-    long = pa.DictionaryArray.from_arrays(pa.array(np.arange(3000) // 2990, pa.int32()), pa.array(["short", "x" * 100_000]))
+    long = pa.DictionaryArray.from_arrays(
+        pa.array([n // 2990 for n in range(3000)], pa.int32()), pa.array(["short", "x" * 100_000])
+    )
     data = written(pa.table({"s": long}), store_schema=False, dictionary_pagesize_limit=1 << 24)
     assert len(data) < 10_000
     got = reading(data, max_step_bytes=STEP)
@@ -57,7 +59,7 @@ def test_it_is_found_within_every_type(kind: str, store_schema: bool, reading: A
 
 
 def test_many_rows_of_nothing_are_only_many_steps(reading: Any, written: Write) -> None:
-    data = written(pa.table({"n": pa.array(np.zeros(1_000_000, np.int64))}))
+    data = written(pa.table({"n": pa.repeat(pa.scalar(0, pa.int64()), 1_000_000)}))
     assert len(data) < 60_000
     got = reading(data)
     assert max(step.records for step in got.steps) == 65_536
@@ -65,7 +67,7 @@ def test_many_rows_of_nothing_are_only_many_steps(reading: Any, written: Write) 
 
 
 def test_wide_rows_are_read_in_smaller_steps_than_narrow_ones(reading: Any, written: Write) -> None:
-    wide = pa.table({f"c{n}": np.random.default_rng(n).random(2000) for n in range(200)})
+    wide = pa.table({f"c{n}": pc.random(2000, initializer=n) for n in range(200)})
     got = reading(written(wide), max_step_bytes=STEP)
     assert largest(got) <= STEP
     assert len(got.steps) > 1
@@ -80,7 +82,7 @@ def test_texts_that_are_unpacked_by_their_beginnings_come_in_small_steps(reading
 
 
 def test_a_list_that_is_small_in_the_file_and_huge_in_memory_is_refused(reading: Any, written: Write) -> None:
-    huge = pa.ListArray.from_arrays([0, 1_000_000], pa.array(np.zeros(1_000_000, np.int64)))
+    huge = pa.ListArray.from_arrays([0, 1_000_000], pa.repeat(pa.scalar(0, pa.int64()), 1_000_000))
     data = written(pa.table({"before": [1], "l": huge}))
     got = reading(data, max_step_bytes=STEP, max_expansion=100)
     assert got.steps == []
@@ -98,7 +100,7 @@ def test_a_step_takes_no_more_of_the_file_than_allowed(written: Write) -> None:
     from ddpm_parquet.options import ParquetOptions
     from ddpm_parquet.parser import build
 
-    data = written(pa.table({"n": np.random.default_rng(0).random(10_000)}))
+    data = written(pa.table({"n": pc.random(10_000, initializer=0)}))
     parser = build(ParquetOptions(), BuildContext(batch_bytes=8_000))
     sizes = [step.nbytes for step in parser.parse_document(Document("f", "p", io.BytesIO(data)))]
     assert max(sizes) <= 8_001
@@ -133,7 +135,7 @@ def growth(path: Path) -> int:
 def test_a_row_group_ten_times_larger_takes_no_more_memory(tmp_path: Path) -> None:
     grown = []
     for rows in (200_000, 2_000_000):
-        table = pa.table({f"c{n}": np.random.default_rng(n).random(rows) for n in range(3)})
+        table = pa.table({f"c{n}": pc.random(rows, initializer=n) for n in range(3)})
         path = tmp_path / f"{rows}.parquet"
         pq.write_table(table, path, row_group_size=rows, compression="none", use_dictionary=False)
         grown.append(growth(path))
