@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from typing import NoReturn
 
+import hypothesis
 import pytest
 
 from tests import services
@@ -15,6 +16,12 @@ from tests.proxy import Proxy
 
 _MISSING = pytest.StashKey[dict[str, tuple[str, list[str]]]]()
 """Service -> why it could not be started, and the tests that were skipped for it."""
+
+
+# In CI the same examples each time, so that a change is judged by itself; on a developer's machine new ones, which find more.
+hypothesis.settings.register_profile("ci", derandomize=True, database=None, print_blob=True)
+if os.environ.get("CI", "").casefold() in ("true", "1"):
+    hypothesis.settings.load_profile("ci")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -43,7 +43,7 @@ class Runner:
         self._pipeline = pipeline
         self._observers = observers
         self._stopping = threading.Event()
-        self._cancelled = threading.Event()
+        self._over = threading.Event()
         self._fifo = Fifo(IN_FLIGHT_BYTES)
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._report = Report(pipeline.name, target=pipeline.target)
@@ -131,7 +131,7 @@ class Runner:
     def _wind_down(self) -> None:
         """Wake both threads; if a sink is blocked for longer than it may, break its call off."""
         self._fifo.close()
-        if not self._cancelled.wait(CANCEL_AFTER):
+        if not self._over.wait(CANCEL_AFTER):
             log.warning("the transaction in progress did not end within %s s and is rolled back", CANCEL_AFTER)
             self._delivery.cancel()
 
@@ -144,7 +144,7 @@ class Runner:
 
     def _conclude(self, errors: list[BaseException]) -> None:
         """Turn what happened into the report's status, or into the error that the caller must see."""
-        self._cancelled.set()
+        self._over.set()
         report = self._report
         for error in errors:
             if isinstance(error, ConfigError) and not report.records:

@@ -115,6 +115,9 @@ class BlockDecoder:
         filled = [block for block in blocks if block.count or block.data]
         if not all(block.count and not block.problem for block in filled):
             raise DoubtError("a block without records, or one that could not be decompressed")
+        if any(block.data.endswith(b"\x80") for block in filled):
+            # As a byte too many it would melt into the zero behind it: 80 00 is a zero too, in the encoding of numbers.
+            raise DoubtError("a last byte that may be left over")
         if not filled:
             return self._none
         if self._ruhvro:

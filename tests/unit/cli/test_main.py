@@ -151,6 +151,15 @@ def test_a_reader_that_goes_away_is_no_error():
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.fixture
+def ctrl_c_as_in_a_terminal():
+    """A test run in the background is started with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_as_in_a_terminal")
 def test_ctrl_c_anywhere_exits_130(run, engine):
     engine.fail = KeyboardInterrupt()
 

@@ -213,6 +213,15 @@ def test_all_decoders_agree_on_values_and_on_what_is_wrong_with_them(case: tuple
     assert outcomes["ruhvro"] == outcomes["fastavro"] == outcomes["datum"]
 
 
+@pytest.mark.parametrize("schema", ["long", "null", {"type": "record", "name": "r", "fields": [{"name": "a", "type": "string"}]}])
+@pytest.mark.parametrize("rest", [b"\x00", b"\x80", b"\x80\x80", b"\x82"])
+def test_bytes_after_the_last_record_are_never_overlooked(schema: Any, rest: bytes) -> None:
+    block = Block(0, 9, 1, (b"" if schema == "null" else b"\x02a" if isinstance(schema, dict) else b"\x02") + rest)
+    outcomes = {name: _outcome(decoder, _header(schema), [block]) for name, decoder in _decoders(schema).items()}
+    assert [reject[1] for reject in outcomes["datum"][2]] == ["trailing_bytes"]
+    assert all(outcome == outcomes["datum"] for outcome in outcomes.values())
+
+
 @SETTINGS
 @given(cases(), st.data())
 def test_all_decoders_agree_on_damaged_blocks(case: tuple[Any, list[bytes]], data: st.DataObject) -> None:
