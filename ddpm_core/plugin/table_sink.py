@@ -335,18 +335,24 @@ class TableSink(Sink):
         return data
 
     def _fields_for_new_table(self, data: pa.RecordBatch) -> list[pa.Field]:
-        """The declared columns, and the data's own that have a type; of names that differ in case only, the first.
+        """The data's columns in their order, with the declared types where there are some; then what was declared besides.
 
-        A column of the null type has had no value yet: it is added when one comes, with that value's type.
+        A column of the null type has had no value yet: it is added when one comes, with that value's type. Of names that differ in
+        case only, the first counts.
         """
         import pyarrow as pa
 
         from ddpm_core.schema.conform import typed_fields
 
-        fields = {field.name.casefold(): field for field in self.context.columns or ()}
-        for field in typed_fields(data):
-            if not self.name_problem(field.name):
-                fields.setdefault(field.name.casefold(), field)
+        declared = {field.name.casefold(): field for field in self.context.columns or ()}
+        typed = {field.name: field for field in typed_fields(data)}
+        fields: dict[str, pa.Field] = {}
+        for name in data.schema.names:
+            field = declared.get(name.casefold()) or typed.get(name)
+            if field is not None and not self.name_problem(field.name):
+                fields.setdefault(name.casefold(), field)
+        for name, field in declared.items():
+            fields.setdefault(name, field)
         missing = [name for name in self.options.key if fields.get(name.casefold(), pa.field("", pa.null())).name != name]
         if missing and fields:
             known = ", ".join(field.name for field in fields.values())

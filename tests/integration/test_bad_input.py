@@ -298,3 +298,13 @@ def test_a_file_that_vanishes_before_it_is_read_fails_alone(target: Target, tmp_
     report = ingest.run()
     assert [(Path(d.name).name, d.status) for d in report.documents] == [("a.json", "failed"), ("b.json", "landed")]
     assert report.status == "failed"
+
+
+def test_declared_types_keep_the_order_of_the_data(target: Target, tmp_path: Path) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text('{"id": 1, "amount": "9.90", "name": "x"}\n')
+    assert target.ingest(path, columns="later=uuid,amount=decimal(12,2)").rows == 1
+    with _closing(open_database(target.address, target.registry)) as database:
+        table = database.query("select * from bad").read_all()
+    assert table.column_names == ["id", "amount", "name", "later"]
+    assert str(table["amount"][0].as_py()) == "9.90"
