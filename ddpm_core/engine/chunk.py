@@ -77,11 +77,6 @@ class Chunk:
         """Records of the source in this chunk that count."""
         return self.step.records - self.known
 
-    @property
-    def rows(self) -> int:
-        """Rows that go on to the sinks."""
-        return sum(len(batch) for batch in self.batches)
-
     def let_go(self) -> None:
         """Drop the rows and the bytes they came from: they are written, and only numbers are still needed."""
         self.batches, self.refusals = [], []

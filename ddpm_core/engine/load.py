@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Sequence
 
 from ddpm_core.engine.chunk import Chunk
-from ddpm_core.engine.delivery import Delivery, Landed, reasons, streams
+from ddpm_core.engine.delivery import Delivery, reasons, streams
 from ddpm_core.engine.fifo import Abandon, Claim, Closed, End, Fifo
 from ddpm_core.engine.intake import TAKEN_OVER, Answer, Claimed, Finished
 from ddpm_core.engine.report import Report
+from ddpm_core.engine.sink_slot import Landed
 from ddpm_core.errors import FatalError, FencedError
 from ddpm_core.plugin.events import ChunkCommitted, Event
 

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 
 from ddpm_core.engine.build import Pipeline
 from ddpm_core.engine.dead_letter import DeadLetterFile
-from ddpm_core.engine.delivery import Delivery, SinkSlot
+from ddpm_core.engine.delivery import Delivery
 from ddpm_core.engine.fifo import Fifo
 from ddpm_core.engine.intake import Answer, Committed, Intake
 from ddpm_core.engine.limit import RejectLimit
 from ddpm_core.engine.load import Load
 from ddpm_core.engine.recovery import Recovery, Stopped
 from ddpm_core.engine.report import Report
+from ddpm_core.engine.sink_slot import SinkSlot
 from ddpm_core.errors import ConfigError, DdpmError
 from ddpm_core.plugin.events import Event, RunEnded, RunStarted
 
