@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from ddpm_core.plugin.ledger import DEAD_LETTERS
 from ddpm_core.records import DeadLetter
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class DeadLetterFilter:
 
 class Database(ABC):
     """A connection for questions. One is opened for each command, used from one thread, and closed."""
+
+    dead_letter_table: ClassVar[str] = DEAD_LETTERS
+    """The name of the table that dead letters are kept in, beside the data: one in each schema that has any."""
 
     @abstractmethod
     def query(self, sql: str, *, write: bool = False) -> pa.RecordBatchReader:

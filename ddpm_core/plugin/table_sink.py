@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from ddpm_core.plugin.specs import BuildContext
 
-OWNED = "created by ddpm"
-"""The comment on tables that DDPM created: those may gain columns. Any other table is a contract."""
-
 OWN_PREFIX = "_ddpm_"
 """What the names of DDPM's own tables begin with: none of them can be a target."""
 
@@ -84,6 +81,9 @@ class TableSink(Sink):
     keeps_positions = True
     keeps_dead_letters = True
     dialect: ClassVar[Dialect]
+    owned_comment: ClassVar[str] = "created by ddpm"
+    """The comment on tables that DDPM created: those may gain columns. Any other table is a contract."""
+
     refuse_nul: ClassVar[bool] = False
     """Whether text with U+0000 is set aside before the database sees it."""
 
@@ -154,7 +154,7 @@ class TableSink(Sink):
 
     def mark_owned(self) -> None:
         """Mark the table that was just created as DDPM's own, so that `describe` can tell. For databases without comments: override it."""
-        self.fetch(f"COMMENT ON TABLE {self.qualified} IS '{OWNED}'")
+        self.fetch(f"COMMENT ON TABLE {self.qualified} IS '{self.owned_comment}'")
 
     def lock_out_writers(self) -> None:
         """Keep every other writer off the target until COMMIT, while readers go on. Where several can write at once: override it."""

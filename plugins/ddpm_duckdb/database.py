@@ -16,7 +16,6 @@ from ddpm_duckdb.options import path_of
 from ddpm_duckdb.types import quote
 
 BATCH_ROWS = 10_000
-_DEAD_LETTERS = "_ddpm_dead_letters"
 _FIELDS = (
     "id", "pipeline", "source", "partition", "record_offset", "byte_offset", "stage", "reason", "message", "plugin", "plugin_version",
     "sink", "payload", "payload_kind", "view", "attempts", "created_at", "target",
@@ -70,11 +69,11 @@ class DuckDbDatabase(Database):
         with translated(self._path):
             schemas = connection.execute(
                 "SELECT schema_name FROM duckdb_tables() WHERE database_name = current_database() AND table_name = ?",
-                [_DEAD_LETTERS],
+                [self.dead_letter_table],
             ).fetchall()
             if not schemas:
                 return []
-            tables = " UNION ALL ".join(f"SELECT * FROM {quote(schema)}.{_DEAD_LETTERS}" for (schema,) in schemas)
+            tables = " UNION ALL ".join(f"SELECT * FROM {quote(schema)}.{self.dead_letter_table}" for (schema,) in schemas)
             conditions, values = _conditions(wanted)
             sql = (
                 f"SELECT {', '.join(_FIELDS)} FROM ({tables}) WHERE {' AND '.join(conditions)} "

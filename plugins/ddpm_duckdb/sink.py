@@ -18,7 +18,6 @@ from ddpm_duckdb.errors import translated
 from ddpm_duckdb.options import DuckDbOptions
 from ddpm_duckdb.types import quote, sql_type
 
-OWNED = "created by ddpm"
 TRIM_BYTES = 4 << 20
 """Arrow bytes written between two times that DuckDB's cache is emptied."""
 
@@ -130,7 +129,7 @@ class DuckDbSink(TableSink):
         if self._table is None:
             return None
         keys = tuple(unique.columns for unique in self._table.uniques if unique.columns)
-        return TargetTable(self._table.schema(), self._table.comment == OWNED, keys)
+        return TargetTable(self._table.schema(), self._table.comment == self.owned_comment, keys)
 
     # Rows.
 

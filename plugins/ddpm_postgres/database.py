@@ -15,7 +15,6 @@ from ddpm_postgres import result, session
 from ddpm_postgres.errors import of_statement, plain
 
 ROWS = 5000
-DEAD_LETTERS = "_ddpm_dead_letters"
 _COLUMNS = (
     "id", "pipeline", "source", "partition", "record_offset", "byte_offset", "stage", "reason", "message", "plugin",
     "plugin_version", "sink", "payload", "payload_kind", "view::text", "attempts", "created_at", "target",
@@ -58,13 +57,13 @@ class PostgresDatabase(Database):
             cursor.execute(
                 "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
                 "WHERE c.relname = %s AND c.relkind IN ('r', 'p') AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1",
-                [DEAD_LETTERS],
+                [self.dead_letter_table],
             )
             schemas = [name for (name,) in cursor.fetchall()]
             found: list[DeadLetter] = []
             for schema in schemas:
                 conditions, values = _conditions(wanted, schema)
-                table = f"{session.quote_name(schema)}.{DEAD_LETTERS}".replace("%", "%%")
+                table = f"{session.quote_name(schema)}.{self.dead_letter_table}".replace("%", "%%")
                 cursor.execute(
                     f"SELECT {', '.join(_COLUMNS)} FROM {table} WHERE {conditions} "
                     "ORDER BY created_at DESC, source, record_offset LIMIT %s",

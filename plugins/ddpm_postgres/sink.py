@@ -31,7 +31,6 @@ from ddpm_postgres.isolate import isolate
 from ddpm_postgres.options import PostgresOptions
 from ddpm_postgres.types import Column, ddl
 
-OWNED = "created by ddpm"
 STAGING = "_ddpm_staging"
 SAVEPOINT = "ddpm_rows"
 _UNDO_TRY = f"ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}"
@@ -183,7 +182,7 @@ class PostgresSink(TableSink):
         columns = catalog.columns(self.fetch, oid)
         self._columns = {column.field.name: column for column in columns}
         schema = pa.schema([column.field for column in columns])
-        return TargetTable(schema, comment == OWNED, catalog.unique_keys(self.fetch, oid))
+        return TargetTable(schema, comment == self.owned_comment, catalog.unique_keys(self.fetch, oid))
 
     def expected_schema(self) -> pa.Schema | None:
         """Without the columns that are text to Arrow and something else to Postgres: a number may belong there."""
