@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.source import Source as Source
     from ddpm_core.plugin.specs import BuildContext as BuildContext
     from ddpm_core.plugin.specs import FormatSpec as FormatSpec
+    from ddpm_core.plugin.specs import OutputFormat as OutputFormat
     from ddpm_core.plugin.specs import ProcessorSpec as ProcessorSpec
     from ddpm_core.plugin.specs import SinkSpec as SinkSpec
     from ddpm_core.plugin.specs import SourceSpec as SourceSpec
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from ddpm_core.records import Positions as Positions
     from ddpm_core.records import Reject as Reject
     from ddpm_core.records import Revoked as Revoked
+    from ddpm_core.records import Rows as Rows
     from ddpm_core.records import Skipped as Skipped
     from ddpm_core.schema.conform import Conformed as Conformed
     from ddpm_core.schema.conform import conform as conform
@@ -89,12 +91,12 @@ _HOME = {
     "plugin.processor": ("Processed", "Processor"),
     "plugin.sink": ("AtLeastOnceSink", "Sink"),
     "plugin.source": ("Source",),
-    "plugin.specs": ("BuildContext", "FormatSpec", "ProcessorSpec", "SinkSpec", "SourceSpec"),
+    "plugin.specs": ("BuildContext", "FormatSpec", "OutputFormat", "ProcessorSpec", "SinkSpec", "SourceSpec"),
     "plugin.ledger": ("Dialect",),
     "plugin.table_sink": ("TableOptions", "TableSink", "TargetTable"),
     "records": (
         "Assigned", "Batch", "DeadLetter", "Document", "EndOfSource", "Failed", "Item", "Messages", "Parsed", "Position",
-        "Positions", "Reject", "Revoked", "Skipped",
+        "Positions", "Reject", "Revoked", "Rows", "Skipped",
     ),
     "schema.conform": ("Conformed", "conform"),
     "schema.rows": ("RowBuilder",),

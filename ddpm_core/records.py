@@ -1,7 +1,7 @@
 """The nouns that travel between plugins and engine.
 
-A record's way: a `Source` hands out `Messages` or a `Document`; a `Parser` makes `Parsed` steps of it; the engine wraps each
-step into a `Chunk`; processors and sinks see its `Batch`. Whatever cannot go on is a `Reject`, and becomes a `DeadLetter`.
+A record's way: a `Source` hands out `Messages`, a `Document`, or `Rows` that it has decoded itself; a `Parser` makes `Parsed` steps
+of what is undecoded; the engine wraps each step into a `Chunk`; processors and sinks see its `Batch`. Whatever cannot go on is a `Reject`, and becomes a `DeadLetter`.
 
 Nothing here imports pyarrow at run time: plugins' light modules may import this one.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
@@ -123,6 +123,33 @@ class Document:
 
 
 @dataclass(slots=True)
+class Rows:
+    """A stream of rows that its source has decoded already: the result of a query. Treated as a `Document` that needs no parser.
+
+    Attributes:
+        name: What to call it in front of people.
+        partition: The generation its rows are committed under.
+        steps: Begins the steps from `start` on; called once. Each step's `resume` says where the next one starts, unless `atomic`.
+            What it raises means the same as in `Parser.parse_document`.
+        start: Where to go on.
+        detail: The source's keys for every position of these rows.
+        atomic: Commit once, at its end (a query whose rows have no order, and which can therefore not be resumed).
+        note: As in `Document`.
+        lasting: Its end is no end: the next run goes on behind it (an incremental query), so it is never marked as finished.
+    """
+
+    name: str
+    partition: str
+    steps: Callable[[], Iterator[Parsed]]
+    start: Position = field(default_factory=lambda: Position(0))
+    detail: Detail = field(default_factory=dict)
+    atomic: bool = False
+    note: str = "new"
+    lasting: bool = False
+    size: int | None = None
+
+
+@dataclass(slots=True)
 class Reject:
     """A record or a row that cannot go on. Who made it fills in the first four fields; the engine adds the rest.
 
@@ -148,8 +175,8 @@ class Reject:
 class Parsed:
     """One step of a parser's way through a document, or all of some messages.
 
-    Conservation: every one of `records` is either the origin of at least one row, or in `rejects`, or was filtered out by the
-    format's own rules (a blank line is not a record).
+    Conservation: every one of `records` is the origin of at least one row, or in `rejects`, or counted in `filtered`. The engine
+    checks it.
 
     Attributes:
         data: The rows, or None when the step has none.
@@ -162,6 +189,7 @@ class Parsed:
             of the step is refused later, until the step has been committed.
         byte_offset: record within this step -> where in the document it begins, or None.
         nbytes: Bytes of the source that this step consumed, for progress and the memory budget.
+        filtered: How many of the records the format's own rules left out, without a row and without a reject.
     """
 
     data: pa.RecordBatch | None
@@ -172,6 +200,7 @@ class Parsed:
     raw: Callable[[int], bytes | None] | None = None
     byte_offset: Callable[[int], int | None] | None = None
     nbytes: int = 0
+    filtered: int = 0
 
 
 @dataclass(slots=True)
@@ -186,7 +215,7 @@ class Batch:
 
     data: pa.RecordBatch
     origin: pa.Int32Array | None = None
-    src: Messages | Document | None = None
+    src: Messages | Document | Rows | None = None
 
     def __len__(self) -> int:
         return int(self.data.num_rows)
@@ -290,5 +319,5 @@ class EndOfSource:
     """There is nothing more to read."""
 
 
-Item: TypeAlias = Messages | Document | Assigned | Revoked | Skipped | Failed | EndOfSource
+Item: TypeAlias = Messages | Document | Rows | Assigned | Revoked | Skipped | Failed | EndOfSource
 """All that a source may return from `read`."""

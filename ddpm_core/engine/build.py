@@ -60,7 +60,7 @@ class Pipeline:
 
     name: str
     source: tuple[Source, Plugin[SourceSpec]]
-    parser: tuple[Parser, Plugin[FormatSpec]]
+    parser: tuple[Parser, Plugin[FormatSpec]] | None
     sinks: Sequence[SinkUse]
     processors: Sequence[tuple[Processor, Plugin[ProcessorSpec]]] = ()
     settings: Settings = field(default_factory=Settings)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ddpm_core.engine.report import DocumentReport
-from ddpm_core.records import Batch, Document, Messages, Parsed, Position, Positions, Reject, stream_of
+from ddpm_core.records import Batch, Document, Messages, Parsed, Position, Positions, Reject, Rows, stream_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +39,7 @@ class Chunk:
     """A piece of a source on its way to the sinks.
 
     Attributes:
-        source: The document or the messages that it came from.
+        source: The document, rows or messages that it came from.
         step: What the parser made of it: original bytes and rows, for dead letters.
         batches: The rows that go on, after the processors; may be empty.
         refusals: What parser and processors rejected.
@@ -52,7 +52,7 @@ class Chunk:
             (files are compressed).
     """
 
-    source: Messages | Document
+    source: Messages | Document | Rows
     step: Parsed
     first: Positions
     next: Positions

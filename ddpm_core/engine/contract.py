@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ddpm_core.engine.blame import blame
 from ddpm_core.errors import PluginError
 from ddpm_core.plugin.processor import Processed
-from ddpm_core.plugin.specs import FormatSpec, Plugin, ProcessorSpec, SinkSpec, SourceSpec
-from ddpm_core.records import Batch, Document, Messages, Parsed, Position, Positions, Reject, stream_of
+from ddpm_core.plugin.specs import Plugin, ProcessorSpec, SinkSpec, SourceSpec
+from ddpm_core.records import Batch, Document, Messages, Parsed, Position, Positions, Reject, Rows, stream_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,21 +47,24 @@ def of_type(plugin: Plugin[Any], who: str, value: Any, wanted: type[T], hint: st
 # Parsers.
 
 
-def steps(plugin: Plugin[FormatSpec], parse: Callable[[], Iterable[Parsed]], *, resumes: bool) -> Iterator[Parsed]:
-    """The checked steps of a document.
+def steps(
+    plugin: Plugin[Any], parse: Callable[[], Iterable[Parsed]], *, resumes: bool, method: str = "parse_document"
+) -> Iterator[Parsed]:
+    """The checked steps of a document, or of rows that a source has decoded itself.
 
     Args:
         plugin: Whose they are.
         parse: Begins them.
         resumes: A step's end may be committed, and the next run goes on there.
+        method: What begins them, for messages.
     """
     made = blame(plugin, parse)
     if not hasattr(made, "__iter__"):
-        raise broken(plugin, f"parse_document gave {_kind(made)}, not an iterator of Parsed", "Yield each step.")
+        raise broken(plugin, f"{method} gave {_kind(made)}, not an iterator of Parsed", "Yield each step.")
     found = blame(plugin, lambda: iter(made))
     idle = 0
     while (step := blame(plugin, lambda: next(found, _END))) is not _END:
-        check_step(plugin, step, "parse_document")
+        check_step(plugin, step, method)
         if resumes and step.records and not step.resume:
             raise broken(
                 plugin,
@@ -77,14 +80,14 @@ def steps(plugin: Plugin[FormatSpec], parse: Callable[[], Iterable[Parsed]], *, 
 _END: Any = object()
 
 
-def check_step(plugin: Plugin[FormatSpec], step: Parsed, method: str, *, records: int | None = None) -> None:
+def check_step(plugin: Plugin[Any], step: Parsed, method: str, *, records: int | None = None) -> None:
     """One step of a parser; its callbacks name the plugin from here on.
 
     Args:
         records: How many it was given to parse, where that is known.
     """
     of_type(plugin, method, step, Parsed)
-    for name in ("records", "nbytes"):
+    for name in ("records", "nbytes", "filtered"):
         if _not_a_count(getattr(step, name)):
             raise broken(plugin, f"{method} gave {name}={getattr(step, name)!r}, which is no count")
     if records is not None and step.records != records:
@@ -92,12 +95,32 @@ def check_step(plugin: Plugin[FormatSpec], step: Parsed, method: str, *, records
     if step.data is not None:
         _check_rows(plugin, method, step.data, step.origin, step.records)
     _check_rejects(plugin, method, step.rejects, step.records, "records of the step")
+    _check_conserved(plugin, method, step)
     if step.resume is not None:
         _check_detail(plugin, f"the resume of {method}", step.resume)
     if step.raw is not None:
         step.raw = partial(_asked, plugin, step.raw, bytes, "raw")
     if step.byte_offset is not None:
         step.byte_offset = partial(_asked, plugin, step.byte_offset, int, "byte_offset")
+
+
+def _check_conserved(plugin: Plugin[Any], method: str, step: Parsed) -> None:
+    """Every record is in a row, in a reject, or counted as filtered: what is in none would be lost without a trace."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = 0 if step.data is None else step.data.num_rows
+    if step.origin is None and rows == step.records and not step.rejects and not step.filtered:
+        return
+    origin = pa.arange(0, rows) if step.origin is None else step.origin
+    rejected = pa.array([reject.index for reject in step.rejects], pa.int32())
+    kept = pc.count_distinct(pa.chunked_array([origin.cast(pa.int32()) if rows else rejected.slice(0, 0), rejected])).as_py()
+    if kept + step.filtered != step.records:
+        raise broken(
+            plugin,
+            f"{method} gave {step.records:,} records, of which {kept:,} are in its rows and rejects and {step.filtered:,} in `filtered`",
+            "Every record is the origin of a row, a Reject, or counted in `filtered`.",
+        )
 
 
 def _asked(plugin: Plugin[Any], call: Callable[[int], T | None], wanted: type[T], name: str, record: int) -> T | None:
@@ -165,7 +188,7 @@ class HandedOut:
         self._next = {name: at for name, at in self._next.items() if not {name, stream_of(name)} & again}
         self._documents = {name for name in self._documents if not {name, stream_of(name)} & again}
 
-    def document(self, document: Document) -> None:
+    def document(self, document: Document | Rows) -> None:
         """A document is about to be read."""
         self._owned(document.partition)
         if document.partition in self._documents:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddpm_core.engine.chunk import Chunk, Refusal
 from ddpm_core.errors import RetryableError
-from ddpm_core.records import DeadLetter, Document
+from ddpm_core.records import DeadLetter, Messages
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +37,7 @@ def dead_letter(chunk: Chunk, refusal: Refusal, *, pipeline: str, table: str = "
     return DeadLetter(
         id=hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(),
         pipeline=pipeline,
-        source=chunk.source.name if isinstance(chunk.source, Document) else partition,
+        source=partition if isinstance(chunk.source, Messages) else chunk.source.name,
         partition=partition,
         offset=offset,
         byte_offset=byte_offset,

@@ -22,7 +22,8 @@ Groups are delivered in the order of the source, one after the other, so what is
 the only truth; a source resumes from the lowest of them, and each sink trims what it has, so several sinks may stand at different places.
 
 What must land all at once (standard input, which cannot be read twice; `--mode replace`, which replaces all rows at once) stays one
-open transaction over many groups. Its chunks are not kept, so if the environment fails in between, the run ends and nothing has landed.
+open transaction over many groups, and so does what a sink gathers until it is `full`, because its commits are dear (a file each). The
+chunks of such a long round are not kept, so if the environment fails in between, the run ends and nothing of the round has landed.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
 from ddpm_core.engine.chunk import Chunk, Refusal
@@ -78,6 +80,11 @@ class Delivery:
         self._dead_letter_file = dead_letter_file
         self._fail_on_reject = fail_on_reject
         self._acknowledge = acknowledge
+        self._reached: Positions = {}
+        """Where the source will stand once the rounds at hand are committed."""
+        self._may_settle = False
+        """Whether the open rounds hold only what may be committed at any time."""
+        self._has_committed = False
         self._run = uuid.uuid4().hex
         self.used_dead_letter_file = False
         self.atomic = any(slot.sink.atomic for slot in slots)
@@ -96,7 +103,9 @@ class Delivery:
         for slot in self._slots:
             slot.claimed.extend(partitions)
             claim = partial(slot.claim, partitions)
-            found = _only_once(claim) if slot.round.landed else self._recovery.until_done(slot.name, claim, restore=slot.restore)
+            found = (
+                self._only_once(claim) if slot.round.landed else self._recovery.until_done(slot.name, claim, restore=slot.restore)
+            )
             if self.atomic:
                 found = {}  # Everything is taken again, into the place of what was there.
             slot.positions.update(found)
@@ -115,19 +124,53 @@ class Delivery:
             FencedError: Another instance owns some of the partitions. The sink was rolled back; deliver the other chunks again.
             Stopped: The user wanted to stop while it waited.
         """
-        ends = not self.atomic and all(chunk.ends or not chunk.atomic for chunk in chunks)
-        reached = {partition: position for chunk in chunks for partition, position in chunk.next.items()}
-        landed = self._each_sink(lambda slot: self._into(slot, chunks, commit=ends), reached if ends else {})
-        if not ends:
-            for chunk in chunks:
-                chunk.let_go()
+        landed: list[Landed] = []
+        for whole, some in groupby(chunks, key=lambda chunk: chunk.atomic):
+            if whole and self._may_settle:
+                landed += self.settle()  # A document that breaks off must not take others with it.
+            landed += self._deliver(list(some))
         return landed
 
-    def finish(self) -> list[Landed]:
-        """Commit what an atomic run has gathered. Called once, after the last group. Returns what landed."""
-        if not self.atomic:
+    def settle(self) -> list[Landed]:
+        """Commit what sinks that were not full yet have gathered, but for what may land as a whole only. Returns what landed.
+
+        Called when the run ends early.
+        """
+        if not self._may_settle:
             return []
-        return self._each_sink(self._commit_at_the_end, {})
+        held = {stream for slot in self._slots for landed in slot.round.landed for stream in streams(landed.chunk)}
+        try:
+            return self._committed(self._each_sink(self._commit_at_the_end), self._reached)
+        except FencedError as error:
+            if held <= set(error.partitions):
+                raise
+            # The round's other chunks are not kept, so they cannot be written again without these.
+            taken = ", ".join(error.partitions)
+            raise FatalError(
+                f"another ddpm process took over {taken}; {self._lost()}", hint="Run the same command again."
+            ) from error
+
+    def finish(self) -> list[Landed]:
+        """Commit all that has been gathered. Called once, after the last group. Returns what landed."""
+        if self.atomic:
+            return self._committed(self._each_sink(self._commit_at_the_end), {})
+        return self.settle()
+
+    def _deliver(self, chunks: Sequence[Chunk]) -> list[Landed]:
+        """A group whose chunks are all of documents that land as a whole, or all of others."""
+        ends = not self.atomic and all(chunk.ends or not chunk.atomic for chunk in chunks)
+        reached = {partition: position for chunk in chunks for partition, position in chunk.next.items()}
+        if ends and self._full() and not any(slot.round.landed for slot in self._slots):
+            return self._committed(self._each_sink(lambda slot: self._in_one_round(slot, chunks)), reached)
+        self._each_sink(lambda slot: self._join_round(slot, chunks))
+        for chunk in chunks:
+            chunk.let_go()
+        self._reached |= reached
+        self._may_settle = ends
+        return self.settle() if ends and self._full() else []
+
+    def _full(self) -> bool:
+        return all(slot.call(partial(getattr, slot.sink, "full")) for slot in self._slots)
 
     def abandon(self) -> None:
         """Forget what is written and not committed."""
@@ -146,7 +189,7 @@ class Delivery:
         for slot in self._slots:
             slot.call(slot.sink.cancel)
 
-    def _each_sink(self, deliver: Callable[[SinkSlot], list[Landed]], positions: Positions) -> list[Landed]:
+    def _each_sink(self, deliver: Callable[[SinkSlot], list[Landed]]) -> list[Landed]:
         landed: list[Landed] = []
         for slot in self._slots:
             here = deliver(slot)
@@ -154,15 +197,17 @@ class Delivery:
                 landed = here
             else:
                 _add_refusals(landed, here)
-        if positions:
-            self._acknowledge(positions)  # 6.
         return landed
 
-    def _into(self, slot: SinkSlot, chunks: Sequence[Chunk], *, commit: bool) -> list[Landed]:
-        """Steps 1 to 5 for one sink. A group that is not committed yet joins the sink's open round."""
-        if slot.round.landed or not commit:
-            self._join_round(slot, chunks)
-            return self._commit_at_the_end(slot) if commit else []
+    def _committed(self, landed: list[Landed], reached: Positions) -> list[Landed]:
+        """Every sink has committed up to here."""
+        self._reached, self._may_settle, self._has_committed = {}, False, True
+        if reached:
+            self._acknowledge(reached)  # 6.
+        return landed
+
+    def _in_one_round(self, slot: SinkSlot, chunks: Sequence[Chunk]) -> list[Landed]:
+        """Steps 1 to 5 for one sink."""
         attempts: list[Landed] = []
 
         def attempt() -> list[Landed]:
@@ -180,8 +225,8 @@ class Delivery:
         finally:
             slot.round = Round()
 
-    def _join_round(self, slot: SinkSlot, chunks: Sequence[Chunk]) -> None:
-        """Write into the open round. Only its first group can be written again: the others are not kept."""
+    def _join_round(self, slot: SinkSlot, chunks: Sequence[Chunk]) -> list[Landed]:
+        """Write into the open round. Only its first group can be written again: the others are not kept. Nothing has landed yet."""
         if not slot.round.landed:
 
             def attempt() -> None:
@@ -189,8 +234,9 @@ class Delivery:
                 self._write(slot, chunks)
 
             self._recovery.until_done(slot.name, partial(slot.in_round, attempt), restore=slot.restore)
-            return
-        _only_once(lambda: self._write(slot, chunks))
+        else:
+            self._only_once(lambda: self._write(slot, chunks))
+        return []
 
     def _write(self, slot: SinkSlot, chunks: Sequence[Chunk]) -> None:
         """Steps 1 and 2."""
@@ -267,7 +313,7 @@ class Delivery:
                 return
             here = slot.positions
             if not all(p in here and here[p].detail.get("run") == self._run for p in current.positions):
-                raise _nothing_landed(unsure) from unsure
+                raise self._gone(unsure) from unsure
 
         try:
             self._recovery.until_done(slot.name, partial(slot.in_round, attempt), restore=slot.restore)
@@ -278,18 +324,19 @@ class Delivery:
             slot.round = Round()
         return current.landed
 
+    def _only_once(self, action: Callable[[], T]) -> T:
+        """Do something in an open round, whose earlier groups are not kept: an error of the environment is the end of it."""
+        try:
+            return action()
+        except RetryableError as error:
+            raise self._gone(error) from error
 
-def _only_once(action: Callable[[], T]) -> T:
-    """Do something in an open round, whose earlier groups are not kept: an error of the environment is the end of it."""
-    try:
-        return action()
-    except RetryableError as error:
-        raise _nothing_landed(error) from error
+    def _gone(self, error: RetryableError) -> FatalError:
+        hint = f"{error.hint}\n" if error.hint else ""
+        return FatalError(f"{error.message}; {self._lost()}", hint=f"{hint}Run the same command again.")
 
-
-def _nothing_landed(error: RetryableError) -> FatalError:
-    hint = f"{error.hint}\n" if error.hint else ""
-    return FatalError(f"{error.message}; nothing has landed", hint=f"{hint}Run the same command again.")
+    def _lost(self) -> str:
+        return "what was written since the last commit has not landed" if self._has_committed else "nothing has landed"
 
 
 def _lowest(known: Sequence[Positions]) -> Positions:

@@ -21,10 +21,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """A document of one transaction broke off: forget what was written of it."""
+    """A document broke off. What was written of one that lands as a whole (`atomic`) is to be forgotten."""
 
     document: DocumentReport
     error: DdpmError
+    atomic: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from ddpm_core.engine.contract import HandedOut, broken, check_processed, check_
 from ddpm_core.engine.fifo import Abandon, Claim, Closed, End, Fifo
 from ddpm_core.engine.recovery import Recovery, Stopped
 from ddpm_core.engine.report import DocumentReport
-from ddpm_core.errors import DataError, DdpmError, FencedError, PluginError
+from ddpm_core.errors import DataError, DdpmError, FencedError, PluginError, RetryableError
 from ddpm_core.plugin.events import ChunkRead, DocumentEnded, DocumentStarted, Event
 from ddpm_core.plugin.format import Parser
 from ddpm_core.plugin.processor import Processor
@@ -37,6 +37,7 @@ from ddpm_core.records import (
     Position,
     Positions,
     Revoked,
+    Rows,
     Skipped,
     stream_of,
 )
@@ -77,7 +78,7 @@ class Intake:
     """Reads, parses, processes, in the order of the source.
 
     Args:
-        source, parser, processors: The pipeline's plugins, each with whose it is.
+        source, parser, processors: The pipeline's plugins, each with whose it is. No parser for a source that decodes itself.
         fifo: Where chunks and claims go.
         answers: Where load's answers come from.
         recovery: What to do when the source is not reachable.
@@ -93,7 +94,7 @@ class Intake:
         self,
         *,
         source: tuple[Source, Plugin[SourceSpec]],
-        parser: tuple[Parser, Plugin[FormatSpec]],
+        parser: tuple[Parser, Plugin[FormatSpec]] | None,
         processors: Sequence[tuple[Processor, Plugin[ProcessorSpec]]],
         fifo: Fifo,
         answers: queue.SimpleQueue[Answer],
@@ -105,7 +106,9 @@ class Intake:
     ) -> None:
         self._source, self._source_plugin = source
         self._handed_out = HandedOut(self._source_plugin)
-        self._parser, self._parser_plugin = parser
+        self._parser = parser
+        self._decoder: Plugin[Any] = parser[1] if parser is not None else self._source_plugin
+        """Whose judgement a record is that could not be decoded."""
         self._processors = processors
         self._fifo = fifo
         self._answers = answers
@@ -171,7 +174,7 @@ class Intake:
                 line = DocumentReport(name, "failed", "", self._table)
                 self._documents.append(line)
                 self._failed(line, error)
-            case Document():
+            case Document() | Rows():
                 self._document(item)
             case Messages():
                 self._messages(item)
@@ -197,8 +200,9 @@ class Intake:
             match answer:
                 case Claimed(positions, schema):
                     self._claims_open -= 1
-                    if schema is not None:
-                        blame(self._parser_plugin, partial(self._parser.expect, schema))
+                    if schema is not None and self._parser is not None:
+                        parser, plugin = self._parser
+                        blame(plugin, partial(parser.expect, schema))
                     blame(self._source_plugin, partial(self._source.seek, positions))
                 case Committed(positions):
                     blame(self._source_plugin, partial(self._source.commit, positions))
@@ -207,11 +211,12 @@ class Intake:
 
     def _messages(self, messages: Messages) -> None:
         self._handed_out.messages(messages)
-        parsed = blame(self._parser_plugin, lambda: self._parser.parse_messages(messages))
-        check_step(self._parser_plugin, parsed, "parse_messages", records=len(messages))
+        parser, plugin = self._a_parser()
+        parsed = blame(plugin, lambda: parser.parse_messages(messages))
+        check_step(plugin, parsed, "parse_messages", records=len(messages))
         self._hand_over(Chunk(messages, parsed, messages.first, messages.next))
 
-    def _document(self, document: Document) -> None:
+    def _document(self, document: Document | Rows) -> None:
         self._handed_out.document(document)
         line = DocumentReport(document.name, "stopped", document.note, self._table)
         self._documents.append(line)
@@ -221,29 +226,47 @@ class Intake:
                 if self._stopping.is_set():
                     return
                 self._hand_over(chunk)
-        except (DataError, FencedError) as error:
-            self._failed(line, error)
+        except (DataError, FencedError, RetryableError) as error:
+            self._failed(line, error, atomic=document.atomic)
             return
         self._emit(DocumentEnded(document.name, "landed", document.note))
 
-    def _chunks_of(self, document: Document, line: DocumentReport) -> Iterator[Chunk]:
+    def _chunks_of(self, document: Document | Rows, line: DocumentReport) -> Iterator[Chunk]:
         """The steps of a document as chunks, and a last one that says that it has been read to its end."""
         start = document.start
         known_rows = int(start.detail.get("rows", 0))
-        if not self._parser.resumable:
-            document.start = Position(0)  # It is read from its beginning, and delivery drops what is there already.
-        offset = document.start.offset
-        last = Position(offset, {**document.detail, **_resume(start.detail), "rows": known_rows})
-        resumes = self._parser.resumable and not document.atomic
-        for parsed in steps(self._parser_plugin, lambda: self._parser.parse_document(document), resumes=resumes):
+        found = self._steps_of(document)
+        last = Position(document.start.offset, {**document.detail, **_resume(start.detail), "rows": known_rows})
+        for parsed in found:
             following = Position(last.offset + parsed.records, {**document.detail, **_resume({"resume": parsed.resume})})
             yield self._chunk(document, line, parsed, last, following)
             last = following
-        end = Position(last.offset, {**last.detail, "finished": True})
-        yield self._chunk(document, line, Parsed(None, 0), last, end, ends=True)
+        ended = {} if isinstance(document, Rows) and document.lasting else {"finished": True}
+        yield self._chunk(document, line, Parsed(None, 0), last, Position(last.offset, {**last.detail, **ended}), ends=True)
+
+    def _steps_of(self, document: Document | Rows) -> Iterator[Parsed]:
+        """What the parser makes of a document, or what the source has decoded itself."""
+        if isinstance(document, Rows):
+            return steps(self._source_plugin, document.steps, resumes=not document.atomic, method="Rows.steps")
+        parser, plugin = self._a_parser()
+        if not parser.resumable:
+            document.start = Position(0)  # It is read from its beginning, and delivery drops what is there already.
+        return steps(plugin, lambda: parser.parse_document(document), resumes=parser.resumable and not document.atomic)
+
+    def _a_parser(self) -> tuple[Parser, Plugin[FormatSpec]]:
+        if self._parser is None:
+            raise broken(self._source_plugin, "it says that it decodes itself, and handed out undecoded data")
+        return self._parser
 
     def _chunk(
-        self, document: Document, line: DocumentReport, parsed: Parsed, first: Position, following: Position, *, ends: bool = False
+        self,
+        document: Document | Rows,
+        line: DocumentReport,
+        parsed: Parsed,
+        first: Position,
+        following: Position,
+        *,
+        ends: bool = False,
     ) -> Chunk:
         if stream_of(document.partition) in self.fenced:
             raise FencedError([document.name], hint=TAKEN_OVER)
@@ -259,8 +282,8 @@ class Intake:
 
     def _hand_over(self, chunk: Chunk) -> None:
         """Run the processors over a chunk and give it to load; waits while too much is in flight."""
-        parser = self._parser_plugin
-        chunk.refusals = [Refusal(r.index, r, "parse", parser.spec.name, parser.version) for r in chunk.step.rejects]
+        judge = self._decoder
+        chunk.refusals = [Refusal(r.index, r, "parse", judge.spec.name, judge.version) for r in chunk.step.rejects]
         if chunk.step.data is not None and chunk.step.data.num_rows:
             batch: Batch | None = Batch(chunk.step.data, chunk.step.origin, chunk.source)
             for processor, plugin in self._processors:
@@ -288,15 +311,15 @@ class Intake:
                 if partition in chunk.next and position.offset < chunk.next[partition].offset:
                     chunk.next[partition] = position
 
-    def _failed(self, line: DocumentReport, error: Exception) -> None:
+    def _failed(self, line: DocumentReport, error: Exception, *, atomic: bool = False) -> None:
         """A document that broke off; the others go on. What was committed of it stays."""
         known = error if isinstance(error, DdpmError) else DataError(str(error))
         line.status, line.error = "failed", known
-        self._fifo.put(Abandon(line, known))
+        self._fifo.put(Abandon(line, known, atomic))
         self._emit(DocumentEnded(line.name, "failed", known.message))
 
 
-def _start_byte(document: Document) -> int:
+def _start_byte(document: Document | Rows) -> int:
     """Where in the document reading starts, for progress, where its parser calls that `byte`."""
     resume = document.start.detail.get("resume")
     byte = resume.get("byte") if isinstance(resume, Mapping) else None

@@ -63,6 +63,8 @@ class Load:
         try:
             self._delivery.open()
             self._until_the_end()
+            if not self.ended:
+                self._count(self._delivery.settle())
         finally:
             self._answers.put(Finished())
 
@@ -79,8 +81,8 @@ class Load:
                     return
                 case Claim(partitions):
                     self._answers.put(Claimed(*self._delivery.claim(partitions)))
-                case Abandon(document, error):
-                    self._abandon(document.name, error)
+                case Abandon(document, error, atomic):
+                    self._abandon(document.name, error, atomic=atomic)
                 case chunks:
                     self._deliver(chunks)
                     self._fifo.release(chunks)
@@ -118,11 +120,12 @@ class Load:
             if chunk.ends and line is not None and line.status == "stopped" and not self._delivery.atomic:
                 line.status, line.note = "landed", "another ddpm process landed the rest of it"
 
-    def _abandon(self, name: str, error: Exception) -> None:
-        """A document of one transaction broke off: it must leave nothing, and a run of one transaction is over."""
+    def _abandon(self, name: str, error: Exception, *, atomic: bool) -> None:
+        """A document broke off. One that lands as a whole must leave nothing, and a run of one transaction is over."""
         if self._delivery.atomic:
             raise FatalError(f"{error}", hint=f"Nothing was replaced, because {name} could not be read.") from error
-        self._delivery.abandon()
+        if atomic:
+            self._delivery.abandon()
 
     def _count(self, landed: Sequence[Landed]) -> None:
         """Enter what was committed into the report, and tell the observers (step 7 of delivery)."""

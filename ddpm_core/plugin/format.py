@@ -72,6 +72,7 @@ class Parser(ABC):
             return self._messages_as_documents(messages)
         rows: list[Row] = []
         origin: list[int] = []
+        filtered = 0
         rejects: list[Reject] = []
         for index, value in enumerate(messages.values):
             if value is None:
@@ -83,6 +84,7 @@ class Parser(ABC):
             except DataError as error:
                 rejects.append(Reject(index, error.reason, error.message, raw=value))
                 continue
+            filtered += not more
             rows.extend(more)
             origin.extend([index] * len(more))
         built = self._builder().build(rows)
@@ -94,6 +96,7 @@ class Parser(ABC):
             origin=_int32([origin[row] for row in built.kept]),
             raw=messages.values.__getitem__,
             nbytes=messages.nbytes,
+            filtered=filtered,
         )
 
     def parse_document(self, document: Document) -> Iterator[Parsed]:

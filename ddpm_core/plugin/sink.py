@@ -32,6 +32,16 @@ class Sink(ABC):
         """True when the whole run is one round (`--mode replace`): the engine commits once, at the end."""
         return False
 
+    @property
+    def full(self) -> bool:
+        """Whether the round should be committed. Asked before and after each group of chunks.
+
+        False keeps the round open over more groups, for sinks whose commits are dear (a file each). The engine commits when it turns
+        True, at the end of the source, and when the run is stopped. A long round's chunks are not kept: when the environment fails
+        in its middle, the run ends, and the next one goes on behind the last commit. With several sinks, all have to be full.
+        """
+        return True
+
     @abstractmethod
     def open(self) -> None:
         """Connect, check privileges, look at the target.

@@ -7,9 +7,11 @@ is imported, so `options` and the builders may be given as `"module:attribute"` 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
+
+from ddpm_core.errors import ConfigError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +40,25 @@ def resolve(thing: Lazy[T]) -> T:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """A format that a sink writes.
+
+    Attributes:
+        name: The format's name.
+        suffix: What names of its files end with, with the dot.
+        serializer: Built with its options.
+    """
+
+    name: str
+    suffix: str
+    serializer: Serializer
+
+
+def _no_formats(name: str, options: Mapping[str, Any]) -> OutputFormat:
+    raise ConfigError(f"format {name!r} cannot be had: this run was built without a registry")
+
+
+@dataclass(frozen=True, slots=True)
 class BuildContext:
     """What a builder may know about the run.
 
@@ -46,12 +67,17 @@ class BuildContext:
         columns: Types that the user declared for columns, or None.
         batch_rows: A parser's step should not hold more rows.
         batch_bytes: Nor consume more bytes of the source, where its blocks allow.
+        retry_for: Seconds that a source or sink may wait for its environment within a call; None is for ever.
+        output: `output(name, options) -> OutputFormat`, for sinks that write a format. Raises `ConfigError` when there is no such
+            format, when it is only read, or when its options are wrong.
     """
 
     pipeline: str = "ingest"
     columns: pa.Schema | None = None
     batch_rows: int = 16_384
     batch_bytes: int = 2 << 20
+    retry_for: float | None = 60.0
+    output: Callable[[str, Mapping[str, Any]], OutputFormat] = _no_formats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +116,7 @@ class SourceSpec(PluginSpec):
         build: `build(options, context) -> Source`. Called once for each run; opens nothing.
         schemes: The URL schemes that pick this source, such as `kafka`.
         address: The option that URLs or paths given by the user fill.
+        decodes: It hands out `Rows`, so a run with it has no format.
         documents: `documents(options) -> names`, for sources of documents: lists what the options mean, folders and patterns
             resolved, without opening anything. Raises `ConfigError` with everything that is not there. Lets the engine choose
             each document's format and table by its name.
@@ -99,10 +126,11 @@ class SourceSpec(PluginSpec):
     build: Lazy[Callable[[Any, BuildContext], Source]]
     schemes: tuple[str, ...] = ()
     address: str = "url"
+    decodes: bool = False
     documents: Lazy[Callable[[Any], list[str]]] | None = None
 
     def capabilities(self) -> dict[str, str]:
-        return {"URL schemes": ", ".join(self.schemes) or "none"}
+        return {"URL schemes": ", ".join(self.schemes) or "none", "needs a format": "no" if self.decodes else "yes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
