@@ -17,7 +17,8 @@ from string import Template
 import ddpm_core
 from ddpm_core.errors import ConfigError
 
-KINDS = ("format", "source", "processor", "sink")
+KINDS = ("format", "source", "processor", "sink", "table_sink")
+"""What can be begun: a plugin of each kind, and a sink for a database with tables and transactions."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -27,7 +28,7 @@ def create(name: str, kind: str, into: Path) -> Path:
 
     Args:
         name: How users will name the plugin.
-        kind: `format`, `source`, `processor` or `sink`.
+        kind: One of `KINDS`.
         into: A folder; it is made if it is missing.
 
     Raises:

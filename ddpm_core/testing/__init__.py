@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ddpm_core.testing.list_source import Call as Call
     from ddpm_core.testing.list_source import Crash as Crash
     from ddpm_core.testing.list_source import ListDocument as ListDocument
+    from ddpm_core.testing.list_source import ListRows as ListRows
     from ddpm_core.testing.list_source import ListSource as ListSource
     from ddpm_core.testing.list_source import Pause as Pause
     from ddpm_core.testing.memory_sink import Blockade as Blockade
@@ -52,7 +53,7 @@ _HOME = {
     "data": ("TYPE_FAMILIES", "all_types", "hostile_names", "hostile_texts", "nasty_json_lines"),
     "doubles": ("FailingProcessor", "LineParser", "RecordingProcessor"),
     "format": ("FormatCapabilities", "FormatConformance", "Sample"),
-    "list_source": ("Call", "Crash", "ListDocument", "ListSource", "Pause"),
+    "list_source": ("Call", "Crash", "ListDocument", "ListRows", "ListSource", "Pause"),
     "memory_sink": ("Blockade", "ForgetfulMemorySink", "MemorySink", "MemoryStore"),
     "plugin": ("PluginConformance",),
     "processor": ("ProcessorCapabilities", "ProcessorConformance", "Step"),
@@ -61,7 +62,15 @@ _HOME = {
     "streams": ("PieceStream", "SimulatedCrash", "dribble"),
 }  # fmt: skip
 _MODULE_OF = {name: f"ddpm_core.testing.{module}" for module, names in _HOME.items() for name in names}
-_ASSERTING = tuple(f"ddpm_core.testing.{module}" for module in ("plugin", "format", "processor", "sink", "source"))
+_ASSERTING = tuple(
+    f"ddpm_core.testing.{module}"
+    for module in (
+        "plugin", "processor",
+        "format", "format_bench", "format_reading", "format_resuming", "format_writing",
+        "sink", "sink_target", "sink_rows", "sink_rounds", "sink_positions", "sink_modes",
+        "source", "source_bench", "source_reading", "source_resuming",
+    )
+)  # fmt: skip
 
 __all__ = sorted(_MODULE_OF)  # noqa: PLE0605
 

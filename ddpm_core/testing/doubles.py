@@ -12,6 +12,7 @@ from ddpm_core.records import Batch
 from ddpm_core.testing.list_source import Call as Call
 from ddpm_core.testing.list_source import Crash as Crash
 from ddpm_core.testing.list_source import ListDocument as ListDocument
+from ddpm_core.testing.list_source import ListRows as ListRows
 from ddpm_core.testing.list_source import ListSource as ListSource
 from ddpm_core.testing.list_source import Pause as Pause
 from ddpm_core.testing.memory_sink import Blockade as Blockade

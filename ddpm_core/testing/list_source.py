@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from ddpm_core.plugin.source import Source
-from ddpm_core.records import Assigned, Document, EndOfSource, Item, Messages, Position, Positions, Skipped
+from ddpm_core.records import Assigned, Document, EndOfSource, Item, Messages, Parsed, Position, Positions, Rows, Skipped
 from ddpm_core.testing.streams import PieceStream, SimulatedCrash
 
 
@@ -87,11 +87,68 @@ class ListDocument:
         )
 
 
+@dataclass(slots=True)
+class ListRows:
+    """Rows that a `ListSource` has decoded itself.
+
+    Attributes:
+        name: Their name; their partition is `list:NAME`, they are committed under `list:NAME#GENERATION`.
+        rows: Them, with markers in between.
+        per_step: How many of them a step has.
+        generation, atomic: As in `ListDocument`.
+        lasting: As in `Rows`.
+    """
+
+    name: str
+    rows: Sequence[Mapping[str, Any] | Marker]
+    per_step: int = 2
+    generation: str = "1"
+    atomic: bool = False
+    lasting: bool = False
+
+    @property
+    def partition(self) -> str:
+        return f"list:{self.name}"
+
+    def decoded(self, known: Position | None) -> Rows | Skipped:
+        """What a run that knows this position reads of them."""
+        if known is not None and known.finished:
+            return Skipped(self.name, "finished")
+        start = known if known is not None and not self.atomic else Position(0)
+        return Rows(
+            name=self.name,
+            partition=f"{self.partition}#{self.generation}",
+            steps=lambda: self._steps(start.detail.get("resume", {}).get("place", 0)),
+            start=start,
+            detail={"generation": self.generation},
+            atomic=self.atomic,
+            note="new" if start.offset == 0 else f"resumed at record {start.offset:,}",
+            lasting=self.lasting,
+        )
+
+    def _steps(self, place: int) -> Iterator[Parsed]:
+        """The steps from a place in the list on. A step ends before a marker."""
+        import pyarrow as pa
+
+        while place < len(self.rows):
+            step: list[Mapping[str, Any]] = []
+            for row in self.rows[place : place + self.per_step]:
+                if not isinstance(row, Mapping):
+                    break
+                step.append(row)
+            if step:
+                place += len(step)
+                yield Parsed(pa.RecordBatch.from_pylist([dict(row) for row in step]), len(step), resume={"place": place})
+            else:
+                cast(Marker, self.rows[place]).fire()
+                place += 1
+
+
 class ListSource(Source):
-    """Documents or messages from lists, in their order, with markers between them for what should happen there.
+    """Documents, rows or messages from lists, in their order, with markers between them for what should happen there.
 
     Args:
-        items: Documents, read one after the other, with markers in between.
+        items: Documents and rows, read one after the other, with markers in between.
         messages: Partition -> its payloads (None is a tombstone), with markers in between; offsets count payloads from 0.
         per_read: How many messages one `read` returns at most.
         endless: After the last item `read` returns None instead of `EndOfSource`.
@@ -104,7 +161,7 @@ class ListSource(Source):
 
     def __init__(
         self,
-        items: Sequence[ListDocument | Marker] = (),
+        items: Sequence[ListDocument | ListRows | Marker] = (),
         *,
         messages: Mapping[str, Sequence[bytes | Marker | None]] | None = None,
         per_read: int = 100,
@@ -141,7 +198,7 @@ class ListSource(Source):
     @property
     def partitions(self) -> list[str]:
         """All it has."""
-        documents = [item.partition for item in self.items if isinstance(item, ListDocument)]
+        documents = [item.partition for item in self.items if isinstance(item, ListDocument | ListRows)]
         return [*dict.fromkeys(documents), *self.messages]
 
     def open(self) -> None:
@@ -174,9 +231,10 @@ class ListSource(Source):
         if self._next_item < len(self.items):
             item = self.items[self._next_item]
             self._next_item += 1
-            if not isinstance(item, ListDocument):
+            if not isinstance(item, ListDocument | ListRows):
                 return item.fire()
-            return item.document(self._known.get(f"{item.partition}#{item.generation}"))
+            known = self._known.get(f"{item.partition}#{item.generation}")
+            return item.document(known) if isinstance(item, ListDocument) else item.decoded(known)
         left = [name for name, values in self.messages.items() if self._cursor[name] < len(values)]
         ready = [name for name in left if name not in self._paused]
         if ready:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -53,12 +54,14 @@ class ProcessorConformance(PluginConformance):
         steps: Batches in their order, with what becomes of them.
         schema: Of what comes in, or None to infer it from the rows.
         capabilities: What your processor may do.
+        seed: Of everything random.
     """
 
     kind = "processor"
     steps: ClassVar[Sequence[Step]]
     schema: ClassVar[Any] = None
     capabilities: ClassVar[ProcessorCapabilities] = ProcessorCapabilities()
+    seed: ClassVar[int] = 20_000_101
 
     def processor(self) -> Processor:
         """A new processor, not open."""
@@ -144,6 +147,36 @@ class ProcessorConformance(PluginConformance):
         once = plain_rows(_rows(processor.process(Batch(data))))
         assert plain_rows(_rows(processor.process(Batch(data)))) == once
 
+    def test_any_mix_of_rows_is_accounted_for(self) -> None:
+        """Batches of any size, of any of the steps' rows in any order, with nulls where the schema allows them."""
+        processor = self._opened()
+        for number, data in enumerate(self._mixes()):
+            batch, before = Batch(data), _bytes_of(data)
+            done = processor.process(batch)
+            assert _bytes_of(data) == before, f"mix {number} of seed {self.seed}: the values of the batch were changed in place"
+            rejected = [reject.index for reject in done.rejects]
+            gone = set(range(data.num_rows)) - set(_origins(done))
+            assert set(rejected) <= set(range(data.num_rows)), f"mix {number} of seed {self.seed}: a reject of no row"
+            assert self.capabilities.filters or gone <= set(rejected), f"mix {number} of seed {self.seed}: a row was lost"
+            assert done.batch is None or set(_origins(done)) <= set(range(data.num_rows)), "an origin is no row that came in"
+
+    def test_how_rows_are_batched_makes_no_difference(self) -> None:
+        """A run that goes on after a crash, or on another day, cuts its batches elsewhere."""
+        if self.capabilities.keeps_state:
+            pytest.skip("declared: keeps_state")
+        processor = self._opened()
+        for number, data in enumerate(self._mixes()):
+            cut = number % (data.num_rows + 1)
+            pieces = [piece for piece in (data.slice(0, cut), data.slice(cut)) if piece.num_rows]
+            done = [processor.process(Batch(piece)) for piece in pieces]
+            whole = processor.process(Batch(data))
+            assert plain_rows(_rows(whole)) == [row for piece in done for row in plain_rows(_rows(piece))]
+            starts = [0, pieces[0].num_rows]
+            rejects = [
+                (reject.index + at, reject.reason) for at, piece in zip(starts, done, strict=False) for reject in piece.rejects
+            ]
+            assert sorted(rejects) == sorted((reject.index, reject.reason) for reject in whole.rejects)
+
     def test_reasons_are_stable_codes(self) -> None:
         processor = self._opened()
         for step in self.steps:
@@ -164,6 +197,21 @@ class ProcessorConformance(PluginConformance):
         processor = self.processor()
         processor.open()
         return processor
+
+    def _mixes(self) -> Iterator[pa.RecordBatch]:
+        """Rows of the steps, mixed; the same in each run."""
+        import pyarrow as pa
+
+        chosen = random.Random(self.seed)  # noqa: S311 - the same in each run
+        for number in range(60):
+            data = self._data(self.steps[number % len(self.steps)])
+            size = chosen.randrange(1, 9)
+            mixed = data.take([chosen.randrange(data.num_rows) for _ in range(size)])
+            for place, field in enumerate(data.schema):
+                if field.nullable and chosen.random() < 0.5:
+                    values = [None if chosen.random() < 0.3 else value for value in mixed.column(place).to_pylist()]
+                    mixed = mixed.set_column(place, field, pa.array(values, field.type))
+            yield mixed
 
     def _data(self, step: Step) -> pa.RecordBatch:
         import pyarrow as pa

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ddpm_core import Assigned, Document, EndOfSource, Messages, Position, RetryableError, Skipped
-from ddpm_core.testing import Call, Crash, ListDocument, ListSource, Pause, PieceStream, SimulatedCrash, dribble
+from ddpm_core import Assigned, Document, EndOfSource, Messages, Position, RetryableError, Rows, Skipped
+from ddpm_core.testing import Call, Crash, ListDocument, ListRows, ListSource, Pause, PieceStream, SimulatedCrash, dribble
 
 
 def started(source: ListSource, known: dict[str, Position] | None = None) -> ListSource:
@@ -89,3 +89,29 @@ def test_a_stream_that_cannot_seek_says_so() -> None:
     assert not stream.seekable()
     with pytest.raises(OSError, match="this stream cannot seek"):
         stream.seek(0)
+
+
+def test_decoded_rows_come_in_steps_that_end_before_a_marker_and_go_on_behind_it() -> None:
+    numbers = [{"n": n} for n in range(4)]
+    source = ListSource([ListRows("a", [*numbers[:3], Crash(), numbers[3]])])
+    rows = started(source).read(0)
+    assert isinstance(rows, Rows)
+    steps = rows.steps()
+    seen = [next(steps), next(steps)]
+    assert [step.data.to_pylist() for step in seen if step.data] == [numbers[:2], numbers[2:3]]
+    with pytest.raises(SimulatedCrash, match="the source crashed here"):
+        next(steps)
+    again = started(source, {"list:a#1": Position(3, {"resume": seen[-1].resume})}).read(0)
+    assert isinstance(again, Rows)
+    assert (again.start.offset, again.note) == (3, "resumed at record 3")
+    assert [step.data.to_pylist() for step in again.steps() if step.data] == [numbers[3:]]
+
+
+def test_decoded_rows_of_one_transaction_always_start_at_the_beginning() -> None:
+    source = ListSource([ListRows("a", [{"n": 1}], atomic=True), ListRows("b", [{"n": 2}])])
+    known = {"list:a#1": Position(1), "list:b#1": Position(1, {"finished": True})}
+    started(source, known)
+    rows = source.read(0)
+    assert isinstance(rows, Rows)
+    assert (rows.atomic, rows.start) == (True, Position(0))
+    assert source.read(0) == Skipped("b", "finished")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from kit_reference.parts import STORES
 
+from ddpm_core import ConfigError
 from ddpm_core.testing import (
     Content,
     FormatCapabilities,
@@ -60,6 +61,45 @@ class TestMessages(SourceConformance):
         messages = {"t/0": [b"a", b"b", None, b"d", b"e"], "t/1": [b"x", b"y"]}
         return Content({"messages": messages}, messages=list(messages.values()))
 
+    def add_to(self, content: Content) -> Content:
+        messages = {"t/0": [*content.messages[0], b"f"], "t/1": list(content.messages[1]), "t/2": [b"new"]}
+        return Content({"messages": messages}, messages=list(messages.values()))
+
+
+TABLES: dict[str, list[dict[str, Any]]] = {"b": [{"n": n} for n in range(5)], "a": [{"n": 7, "t": "x"}], "empty": []}
+
+
+class TestRows(SourceConformance):
+    plugin = "kit_reference.plugin"
+    name = "kit_rows"
+
+    @pytest.fixture
+    def content(self) -> Content:
+        return Content({"tables": TABLES}, rows=TABLES)
+
+
+class TestRowsWithoutAnEnd(SourceConformance):
+    plugin = "kit_reference.plugin"
+    name = "kit_rows"
+
+    @pytest.fixture
+    def content(self) -> Content:
+        return Content({"tables": TABLES, "lasting": True}, rows=TABLES)
+
+    def add_to(self, content: Content) -> Content:
+        tables = {name: [*rows, {"n": 9}] for name, rows in TABLES.items()}
+        return Content({"tables": tables, "lasting": True}, rows=tables)
+
+
+class TestRowsOfOneTransaction(SourceConformance):
+    plugin = "kit_reference.plugin"
+    name = "kit_rows"
+
+    @pytest.fixture
+    def content(self) -> Content:
+        tables = {name: rows for name, rows in TABLES.items() if rows}
+        return Content({"tables": tables, "atomic": True}, rows=tables)
+
 
 class TestProcessor(ProcessorConformance):
     plugin = "kit_reference.plugin"
@@ -74,6 +114,7 @@ class TestProcessor(ProcessorConformance):
 class TestSink(SinkConformance):
     plugin = "kit_reference.plugin"
     name = "kit_memory"
+    capabilities = SinkCapabilities(fills={"gather": 250})
 
     @pytest.fixture
     def target_options(self) -> Mapping[str, Any]:
@@ -104,6 +145,13 @@ class TestTableSink(SinkConformance):
 
     def read_dead_letter_ids(self, target_options: Mapping[str, Any]) -> list[str]:
         return [row["id"] for row in _sqlite(target_options["path"], "_ddpm_dead_letters", "id")]
+
+
+def test_a_sink_that_writes_a_format_gets_it_from_the_kit_as_from_the_engine() -> None:
+    STORES[-1] = MemoryStore()
+    assert TestSink().build_sink({"store": -1, "format": "json"}).full
+    with pytest.raises(ConfigError, match="there is no format 'nonsense'"):
+        TestSink().build_sink({"store": -1, "format": "nonsense"})
 
 
 def _sqlite(path: str, table: str, columns: str) -> list[dict[str, Any]]:

@@ -321,3 +321,46 @@ def _stream(data: bytes) -> Any:
 
 def _messages(values: list[bytes | None]) -> Messages:
     return Messages(values, ["p"] * len(values), list(range(len(values))), {}, {})
+
+
+class TakesTheHint(LinesParser):
+    expected: Any = None
+
+    def expect(self, schema: pa.Schema) -> None:
+        self.expected = schema
+
+    def parse_messages(self, messages: Messages) -> Parsed:
+        parsed = super().parse_messages(messages)
+        if self.expected is not None and parsed.data is not None:
+            parsed.data = pa.RecordBatch.from_pydict({name: [""] * parsed.data.num_rows for name in self.expected.names})
+        return parsed
+
+
+class BelievesTheTarget(Lines):
+    fails = "test_columns_that_the_target_expects_change_no_rows"
+    broken = TakesTheHint
+
+
+class CountsTwice(LinesParser):
+    def parse_messages(self, messages: Messages) -> Parsed:
+        parsed = super().parse_messages(messages)
+        parsed.filtered = len(parsed.rejects)
+        return parsed
+
+
+class RejectsCountAsFiltered(Lines):
+    fails = "test_every_record_is_a_row_or_a_reject"
+    capabilities = FormatCapabilities(filters=True)
+    broken = CountsTwice
+
+
+class SkipsInSilence(LinesParser):
+    def parse_messages(self, messages: Messages) -> Parsed:
+        parsed = super().parse_messages(messages)
+        parsed.rejects, parsed.filtered = [], len(parsed.rejects)
+        return parsed
+
+
+class UndeclaredFilter(Lines):
+    fails = "test_every_record_is_a_row_or_a_reject"
+    broken = SkipsInSilence

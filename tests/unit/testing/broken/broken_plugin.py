@@ -68,6 +68,16 @@ class AnyOptionGoes(Lines):
     change = ("options", Lenient)
 
 
+class Strict(PluginOptions):
+    model_config = ConfigDict(strict=True)
+    level: int = Field(default=3, description="How much")
+
+
+class TextIsNoNumber(Lines):
+    fails = "test_options_mean_the_same_as_text"
+    change = ("options", Strict)
+
+
 class PlainPassword(PluginOptions):
     api_token: str = Field(default="", description="To log in")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from kit_reference.parts import Doubler
 
 from ddpm_core import Batch, Processed, Processor, Reject
@@ -151,3 +152,33 @@ class NeedsOpen(Doubler):
 class CloseTwice(Double):
     fails = "test_close_is_safe_at_any_time"
     broken = NeedsOpen
+
+
+class NullsVanish(Doubler):
+    """A comparison with null is neither true nor false: a filter on it and one on its opposite both drop the row."""
+
+    def process(self, batch: Batch) -> Processed:
+        values = pc.fill_null(batch.data["n"], 0)
+        negative = pc.indices_nonzero(pc.less(values, 0)).to_pylist()
+        good = batch.take(pc.indices_nonzero(pc.fill_null(pc.greater_equal(batch.data["n"], 0), False)))
+        doubled = good.data.append_column("twice", pc.multiply(good.data["n"], 2))
+        return Processed(good.replace(doubled), [Reject(row, "negative", "the number is negative") for row in negative])
+
+
+class LosesNulls(Double):
+    fails = "test_any_mix_of_rows_is_accounted_for"
+    broken = NullsVanish
+
+
+class NumbersItsRows(Doubler):
+    def process(self, batch: Batch) -> Processed:
+        done = super().process(batch)
+        if done.batch is None or not len(done.batch):
+            return done
+        numbered = done.batch.data.set_column(1, "twice", pa.array(range(len(done.batch)), pa.int64()))
+        return Processed(done.batch.replace(numbered), done.rejects)
+
+
+class DependsOnTheBatch(Double):
+    fails = "test_how_rows_are_batched_makes_no_difference"
+    broken = NumbersItsRows

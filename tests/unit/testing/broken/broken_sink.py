@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
+from kit_reference.options import SqliteOptions
 from kit_reference.parts import STORES, ReferenceSink
+from kit_reference.sink import SqliteSink
 
-from ddpm_core import Batch, DeadLetter, Position, Positions, Reject, Sink
-from ddpm_core.testing import ForgetfulMemorySink, MemorySink, MemoryStore, SinkConformance
+from ddpm_core import Batch, BuildContext, DeadLetter, FencedError, Position, Positions, Reject, Sink
+from ddpm_core.testing import ForgetfulMemorySink, MemorySink, MemoryStore, SinkCapabilities, SinkConformance
 
 NUMBERS = itertools.count(10_000)
 
@@ -28,7 +33,10 @@ class Memory(SinkConformance):
         return {"store": number}
 
     def build_sink(self, target_options: Mapping[str, Any]) -> Sink:
-        return self.broken(STORES[target_options["store"]])
+        sink = self.broken(STORES[target_options["store"]])
+        if isinstance(sink, ReferenceSink):
+            sink.gather = target_options.get("gather", 0)
+        return sink
 
     def read_rows(self, target_options: Mapping[str, Any]) -> list[dict[str, Any]]:
         return STORES[target_options["store"]].rows
@@ -289,3 +297,207 @@ class CancelNeedsACall(ReferenceSink):
 class CancelCrash(Memory):
     fails = "test_cancel_is_safe_when_nothing_runs"
     broken = CancelNeedsACall
+
+
+class ByPlace(ReferenceSink):
+    def write(self, batch: Batch) -> list[Reject]:
+        if set(batch.data.schema.names) == {"id", "text"}:
+            batch = Batch(batch.data.rename_columns(["id", "text"]))
+        return super().write(batch)
+
+
+class MatchesColumnsByPlace(Memory):
+    fails = "test_columns_are_matched_by_name"
+    broken = ByPlace
+
+
+class FirstColumns(ReferenceSink):
+    known: Sequence[str] = ()
+
+    def write(self, batch: Batch) -> list[Reject]:
+        self.known = self.known or [field.name for field in batch.data.schema if field.type != pa.null()]
+        return super().write(Batch(batch.data.select([name for name in batch.data.schema.names if name in self.known])))
+
+
+class DropsFurtherColumns(Memory):
+    fails = "test_a_further_column_lands"
+    broken = FirstColumns
+
+
+class DropsLateColumns(Memory):
+    fails = "test_a_column_without_a_value_waits_for_one"
+    broken = FirstColumns
+
+
+class Limited(ReferenceSink):
+    def write(self, batch: Batch) -> list[Reject]:
+        return super().write(Batch(batch.data.slice(0, 10_000)))
+
+
+class LargeBatchCut(Memory):
+    fails = "test_a_batch_as_large_as_they_come_lands"
+    broken = Limited
+
+
+class SilentlyGathers(Memory):
+    fails = "test_a_sink_that_gathers_says_when_it_is_full"
+
+    class Gathers(ReferenceSink):
+        full = False  # type: ignore[assignment]
+
+    broken = Gathers
+
+
+class NeverFull(SilentlyGathers):
+    fails = "test_a_sink_that_gathers_says_when_it_is_full"
+    capabilities = SinkCapabilities(fills={})
+
+
+class RemainsFull(Memory):
+    fails = "test_a_gathered_round_can_be_forgotten"
+    capabilities = SinkCapabilities(fills={"gather": 100})
+
+    class Counts(ReferenceSink):
+        taken = 0
+
+        @property
+        def full(self) -> bool:
+            return self.taken >= self.gather
+
+        def write(self, batch: Batch) -> list[Reject]:
+            self.taken += len(batch)
+            return super().write(batch)
+
+    broken = Counts
+
+
+class StandsStill(ReferenceSink):
+    """It believes what it was told when it was first opened."""
+
+    first: Positions | None = None
+
+    def claim(self, partitions: Sequence[str]) -> Positions:
+        found = super().claim(partitions)
+        self.first = found if self.first is None else self.first
+        return self.first
+
+
+class BelievesTheFirstClaim(Memory):
+    fails = "test_a_reopened_sink_knows_what_it_committed"
+    broken = StandsStill
+
+
+class OneOwner(ReferenceSink):
+    owners: ClassVar[dict[int, Any]] = {}
+
+    def claim(self, partitions: Sequence[str]) -> Positions:
+        self.owners[id(self.store)] = self
+        return super().claim(partitions)
+
+    def _check_owned(self, positions: Positions) -> None:
+        if self.owners[id(self.store)] is not self:
+            raise FencedError(list(positions))
+
+
+class FencesEveryone(Memory):
+    fails = "test_owners_of_other_partitions_are_left_alone"
+    broken = OneOwner
+
+
+class LastClaim(ReferenceSink):
+    def claim(self, partitions: Sequence[str]) -> Positions:
+        self._epochs = {}
+        return super().claim(partitions)
+
+
+class ForgetsEarlierClaims(Memory):
+    fails = "test_partitions_may_be_claimed_one_after_the_other"
+    broken = LastClaim
+
+
+class Table(SinkConformance):
+    plugin = "kit_reference.plugin"
+    name = "kit_sqlite"
+    capabilities = SinkCapabilities(types=("integers", "text"))
+    broken: ClassVar[type[SqliteSink]] = SqliteSink
+
+    @pytest.fixture
+    def target_options(self, tmp_path: Path) -> Mapping[str, Any]:
+        return {"path": str(tmp_path / "kit.sqlite"), "table": "t"}
+
+    def build_sink(self, target_options: Mapping[str, Any]) -> Sink:
+        return self.broken(SqliteOptions(**target_options), BuildContext(pipeline="kit"), schema="main", table="t")
+
+    def read_rows(self, target_options: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with closing(sqlite3.connect(target_options["path"])) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute("SELECT * FROM t")]
+
+
+class OtherModes(Memory):
+    fails = "test_the_modes_are_what_the_options_take"
+
+    def spec(self) -> Any:
+        import dataclasses
+
+        return dataclasses.replace(super().spec(), modes=("append",))
+
+
+class Appends(SqliteSink):
+    def upsert(self, data: pa.RecordBatch) -> list[Reject]:
+        self._put("INSERT OR IGNORE", data)
+        return []
+
+
+class KeepsTheFirst(Table):
+    fails = "test_upsert_replaces_the_row_of_the_same_key"
+    broken = Appends
+
+
+class KeepsTheFirstOfARound(Table):
+    fails = "test_of_rows_with_one_key_the_last_one_stays"
+    broken = Appends
+
+
+class TakesNoKey(SqliteSink):
+    def write(self, batch: Batch) -> list[Reject]:
+        super().write(batch)
+        return []
+
+
+class NullKeyGoesUnsaid(Table):
+    fails = "test_upsert_refuses_a_row_without_a_key"
+    broken = TakesNoKey
+
+
+class OnlyAdds(SqliteSink):
+    def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        return 0 if sql.startswith(f"DELETE FROM {self.qualified}") else super().change(sql, parameters)
+
+
+class ReplaceAdds(Table):
+    fails = "test_replace_puts_new_rows_in_the_place_of_the_old_ones"
+    broken = OnlyAdds
+
+
+class KeepsPositions(SqliteSink):
+    def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        return 0 if sql.startswith("DELETE FROM") and "_ddpm_positions" in sql else super().change(sql, parameters)
+
+
+class PositionsOfRowsThatAreGone(Table):
+    fails = "test_replace_voids_the_positions_of_what_it_replaced"
+    broken = KeepsPositions
+
+
+class EmptiesAtOnce(SqliteSink):
+    def insert(self, data: pa.RecordBatch) -> list[Reject]:
+        if self.atomic:
+            self.end()
+            self.begin()
+        return super().insert(data)
+
+
+class FailedReplaceEmpties(Table):
+    fails = "test_a_replace_that_failed_changes_nothing_and_can_be_repeated"
+    broken = EmptiesAtOnce

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
 
-from ddpm_core import Document, EndOfSource, Item, Messages, Position, Positions, Source
-from ddpm_core.testing import Content, ListSource, SourceCapabilities, SourceConformance
+from ddpm_core import Document, EndOfSource, Item, Messages, Parsed, Position, Positions, Rows, Source
+from ddpm_core.testing import Content, ListRows, ListSource, SourceCapabilities, SourceConformance
 
 
 class Base(SourceConformance):
@@ -102,7 +102,7 @@ class Misstates(ListSource):
 
 
 class WrongSize(Documents):
-    fails = "test_documents_say_what_they_are"
+    fails = "test_documents_and_rows_say_what_they_are"
     broken = Misstates
 
 
@@ -193,3 +193,123 @@ class TrustsItself(ListSource):
 class CommitMovesIt(Documents):
     fails = "test_commit_is_only_a_gauge"
     broken = TrustsItself
+
+
+class SomeRows(Base):
+    name = "kit_rows"
+
+    @pytest.fixture
+    def content(self) -> Content:
+        tables = {"a": [{"n": n} for n in range(5)], "b": [{"n": 7}]}
+        return Content({"tables": tables}, rows=tables)
+
+    def build_source(self, content: Content) -> Source:
+        return self.broken([ListRows(name, rows) for name, rows in content.rows.items()])
+
+
+class SaysNothing(SomeRows):
+    fails = "test_the_spec_says_whether_it_decodes"
+    name = "kit_list"
+
+    def options_for_checks(self) -> Any:
+        return {}
+
+
+class Loses(ListSource):
+    """Takes the first row of each step away, without a word."""
+
+    def read(self, timeout: float) -> Item | None:
+        item = super().read(timeout)
+        return replace(item, steps=lambda: map(self.less, item.steps())) if isinstance(item, Rows) else item
+
+    def less(self, step: Parsed) -> Parsed:
+        assert step.data is not None
+        return replace(step, data=step.data.slice(1))
+
+
+class LosesRows(SomeRows):
+    fails = "test_everything_is_handed_out_in_order"
+    broken = Loses
+
+
+class UncountedRows(SomeRows):
+    fails = "test_steps_of_rows_account_for_their_records"
+    broken = Loses
+
+
+class Forgets(ListSource):
+    def read(self, timeout: float) -> Item | None:
+        item = super().read(timeout)
+        return replace(item, steps=lambda: map(self.forget, item.steps())) if isinstance(item, Rows) else item
+
+    def forget(self, step: Parsed) -> Parsed:
+        return replace(step, resume={})
+
+
+class StepsThatLeadNowhere(SomeRows):
+    fails = "test_steps_of_rows_account_for_their_records"
+    broken = Forgets
+
+
+class RowsResumeNowhere(SomeRows):
+    fails = "test_a_run_stopped_anywhere_loses_nothing"
+    broken = Forgets
+
+
+class CountsAnew(ListSource):
+    def read(self, timeout: float) -> Item | None:
+        item = super().read(timeout)
+        return replace(item, start=Position(0, item.start.detail)) if isinstance(item, Rows) else item
+
+
+class OffsetsBeginAgain(SomeRows):
+    fails = "test_a_run_stopped_anywhere_loses_nothing"
+    broken = CountsAnew
+
+
+class NeverDone(ListSource):
+    def seek(self, positions: Positions) -> None:
+        super().seek({name: Position(at.offset) if at.finished else at for name, at in positions.items()})
+
+
+class ReadAgain(Documents):
+    fails = "test_what_was_read_to_its_end_is_not_read_again"
+    broken = NeverDone
+
+
+class RowsReadAgain(SomeRows):
+    fails = "test_what_was_read_to_its_end_is_not_read_again"
+    broken = NeverDone
+
+
+class DoneForGood(OfMessages):
+    fails = "test_what_was_added_is_read_behind_what_was_there"
+
+    class Remembers(ListSource):
+        def seek(self, positions: Positions) -> None:
+            super().seek({name: Position(10**9) for name in positions})
+
+    broken = Remembers
+
+    def add_to(self, content: Content) -> Content:
+        messages = {"t/0": [*content.messages[0], b"f"]}
+        return Content({"messages": messages}, messages=list(messages.values()))
+
+
+class OneCursor(ListSource):
+    """The steps go on where the last ones were abandoned."""
+
+    kept: Iterator[Parsed] | None = None
+
+    def read(self, timeout: float) -> Item | None:
+        item = super().read(timeout)
+        if not isinstance(item, Rows) or item.name != "a":
+            return item
+        self.kept = self.kept or item.steps()
+        kept = self.kept
+        return replace(item, steps=lambda: (step for step in kept))
+
+
+class GoesOnWithAnOldCursor(SomeRows):
+    fails = "test_rows_may_be_abandoned"
+    broken = OneCursor

@@ -23,7 +23,7 @@ from ddpm_core import (
     Reject,
     Serializer,
 )
-from ddpm_core.testing import ListSource, MemorySink, MemoryStore
+from ddpm_core.testing import ListRows, ListSource, MemorySink, MemoryStore
 
 
 class Options(PluginOptions):
@@ -93,11 +93,22 @@ def documents(options: ListOptions) -> list[str]:
     return list(options.documents)
 
 
+class RowsOptions(PluginOptions):
+    tables: dict[str, list[dict[str, Any]]] = Field(default={}, description="Name to rows")
+    lasting: bool = Field(default=False, description="Whether more rows may come")
+    atomic: bool = Field(default=False, description="Whether each lands as a whole")
+
+
+def build_rows(options: RowsOptions, context: BuildContext) -> ListSource:
+    more = {"lasting": options.lasting, "atomic": options.atomic}
+    return ListSource([ListRows(name, rows, **more) for name, rows in options.tables.items()])
+
+
 class Doubler(Processor):
     def process(self, batch: Batch) -> Processed:
         negative = pc.less(batch.data["n"], 0)
         rejects = [Reject(row, "negative", "the number is negative") for row in pc.indices_nonzero(negative).to_pylist()]
-        good = batch.take(pc.indices_nonzero(pc.invert(negative)))
+        good = batch.take(pc.indices_nonzero(pc.fill_null(pc.invert(negative), True)))  # What is null is not negative.
         doubled = pc.multiply(good.data["n"], 2)
         return Processed(good.replace(good.data.append_column("twice", doubled)), rejects)
 
@@ -108,13 +119,21 @@ def build_processor(options: PluginOptions, context: BuildContext) -> Processor:
 
 class MemoryOptions(PluginOptions):
     store: int = Field(description="Which store: the key in STORES")
+    gather: int = Field(default=0, ge=0, description="How many rows fill a round")
+    format: str = Field(default="", description="A format to write; here it is only asked for")
 
 
 STORES: dict[int, MemoryStore] = {}
 
 
 class ReferenceSink(MemorySink):
-    """The kit's double with a column type that never changes: a number in `id` stays a number."""
+    """The kit's double with a column type that never changes: a number in `id` stays a number. A round may be gathered."""
+
+    gather = 0
+
+    @property
+    def full(self) -> bool:
+        return sum(data.num_rows for data in self._round) >= self.gather
 
     def write(self, batch: Batch) -> list[Reject]:
         if "id" not in batch.data.schema.names or batch.data.schema.field("id").type != pa.string():
@@ -127,4 +146,8 @@ class ReferenceSink(MemorySink):
 
 
 def build_sink(options: MemoryOptions, context: BuildContext) -> MemorySink:
-    return ReferenceSink(STORES[options.store])
+    if options.format:
+        context.output(options.format, {})
+    sink = ReferenceSink(STORES[options.store])
+    sink.gather = options.gather
+    return sink

@@ -30,6 +30,14 @@ def ddpm_sources() -> Iterator[SourceSpec]:
         documents="kit_reference.parts:documents",
         example="kit_list: {}",
     )
+    yield SourceSpec(
+        name="kit_rows",
+        summary="Rows from lists, decoded already",
+        options="kit_reference.parts:RowsOptions",
+        build="kit_reference.parts:build_rows",
+        decodes=True,
+        example="kit_rows: {}",
+    )
 
 
 @hookimpl
@@ -55,8 +63,8 @@ def ddpm_sinks() -> Iterator[SinkSpec]:
     yield SinkSpec(
         name="kit_sqlite",
         summary="Tables of an SQLite file",
-        options="kit_reference.sqlite:SqliteOptions",
-        build="kit_reference.sqlite:build",
+        options="kit_reference.options:SqliteOptions",
+        build="kit_reference.sink:build",
         guarantee="exactly_once",
         modes=("append", "replace", "upsert"),
         example="ddpm ingest a.json --to kit_sqlite://",
