@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.events import RunEnded as RunEnded
     from ddpm_core.plugin.events import RunStarted as RunStarted
     from ddpm_core.plugin.events import Waiting as Waiting
+    from ddpm_core.plugin.evolving_table import TargetTable as TargetTable
     from ddpm_core.plugin.format import DocumentWriter as DocumentWriter
     from ddpm_core.plugin.format import Parser as Parser
     from ddpm_core.plugin.format import Serializer as Serializer
@@ -40,11 +41,16 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.framing import read_fully as read_fully
     from ddpm_core.plugin.framing import too_large_reject as too_large_reject
     from ddpm_core.plugin.hookspecs import hookimpl as hookimpl
+    from ddpm_core.plugin.isolate import Refusal as Refusal
+    from ddpm_core.plugin.isolate import isolate as isolate
+    from ddpm_core.plugin.kept_letters import LetterSpelling as LetterSpelling
+    from ddpm_core.plugin.kept_letters import kept_letters as kept_letters
     from ddpm_core.plugin.ledger import Dialect as Dialect
     from ddpm_core.plugin.names import split_table as split_table
     from ddpm_core.plugin.processor import Processed as Processed
     from ddpm_core.plugin.processor import Processor as Processor
     from ddpm_core.plugin.sink import AtLeastOnceSink as AtLeastOnceSink
+    from ddpm_core.plugin.sink import SchemaChange as SchemaChange
     from ddpm_core.plugin.sink import Sink as Sink
     from ddpm_core.plugin.source import Source as Source
     from ddpm_core.plugin.specs import BuildContext as BuildContext
@@ -53,9 +59,8 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.specs import ProcessorSpec as ProcessorSpec
     from ddpm_core.plugin.specs import SinkSpec as SinkSpec
     from ddpm_core.plugin.specs import SourceSpec as SourceSpec
-    from ddpm_core.plugin.table_sink import TableOptions as TableOptions
+    from ddpm_core.plugin.table_options import TableOptions as TableOptions
     from ddpm_core.plugin.table_sink import TableSink as TableSink
-    from ddpm_core.plugin.table_sink import TargetTable as TargetTable
     from ddpm_core.records import Assigned as Assigned
     from ddpm_core.records import Batch as Batch
     from ddpm_core.records import DeadLetter as DeadLetter
@@ -87,13 +92,17 @@ _HOME = {
     "plugin.format": ("DocumentWriter", "Parser", "Serializer"),
     "plugin.framing": ("BLOCK_BYTES", "KEPT_BYTES", "LineBlock", "cut_blocks", "read_fully", "too_large_reject"),
     "plugin.hookspecs": ("hookimpl",),
+    "plugin.isolate": ("Refusal", "isolate"),
+    "plugin.kept_letters": ("LetterSpelling", "kept_letters"),
     "plugin.names": ("split_table",),
     "plugin.processor": ("Processed", "Processor"),
-    "plugin.sink": ("AtLeastOnceSink", "Sink"),
+    "plugin.sink": ("AtLeastOnceSink", "SchemaChange", "Sink"),
     "plugin.source": ("Source",),
     "plugin.specs": ("BuildContext", "FormatSpec", "OutputFormat", "ProcessorSpec", "SinkSpec", "SourceSpec"),
     "plugin.ledger": ("Dialect",),
-    "plugin.table_sink": ("TableOptions", "TableSink", "TargetTable"),
+    "plugin.evolving_table": ("TargetTable",),
+    "plugin.table_options": ("TableOptions",),
+    "plugin.table_sink": ("TableSink",),
     "records": (
         "Assigned", "Batch", "DeadLetter", "Document", "EndOfSource", "Failed", "Item", "Messages", "Parsed", "Position",
         "Positions", "Reject", "Revoked", "Rows", "Skipped",

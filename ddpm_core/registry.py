@@ -19,6 +19,7 @@ import pluggy
 from ddpm_core.errors import ConfigError, PluginError
 from ddpm_core.plugin.events import Event
 from ddpm_core.plugin.hookspecs import PROJECT, HookSpecs
+from ddpm_core.plugin.names import data_name, scheme_of
 from ddpm_core.plugin.spec_problem import spec_problem
 from ddpm_core.plugin.specs import FormatSpec, Kind, Plugin, PluginSpec, ProcessorSpec, SinkSpec, SourceSpec
 
@@ -203,15 +204,26 @@ class Registry:
         return cast(Plugin[SinkSpec], self._get("sink", name))
 
     def format_for(self, name: str) -> Plugin[FormatSpec] | None:
-        """The format whose suffix this file name ends with; the longest suffix wins. None when no format has it."""
-        return self._by_suffix("format", name)
+        """The format whose suffix this file name or URL ends with, compressed or not; the longest wins. None when no format has it."""
+        return self._by_suffix("format", data_name(name))
+
+    def source_for(self, path: str) -> Plugin[SourceSpec] | None:
+        """The source for a URL, by its scheme. None for plain paths, and when no source has the scheme."""
+        scheme = scheme_of(path)
+        return next((p for p in self._of("source") if scheme in p.spec.schemes), None) if scheme else None
 
     def sink_for(self, address: str) -> Plugin[SinkSpec] | None:
-        """The sink for a URL (by its scheme) or a path (by its suffix). None when none is meant."""
-        scheme, separator, _ = address.partition("://")
-        if separator:
-            return next((p for p in self._of("sink") if scheme.lower() in p.spec.schemes), None)
-        return self._by_suffix("sink", address)
+        """The sink for a URL (by its scheme), a word, a folder, or a file (by its suffix). None when none is meant."""
+        scheme = scheme_of(address)
+        if scheme:
+            return next((p for p in self._of("sink") if scheme in p.spec.schemes), None)
+        for plugin in self._of("sink"):
+            if address in plugin.spec.addresses:
+                return plugin
+        named = None if address.endswith("/") else self._by_suffix("sink", address)
+        if named is None and (address.endswith("/") or os.path.isdir(address)):
+            return next((p for p in self._of("sink") if p.spec.folders), None)
+        return named
 
     def format_by_magic(self, beginning: bytes) -> Plugin[FormatSpec] | None:
         """The format whose documents begin like this. None when no format knows it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,12 +22,15 @@ SHORT_ID = 12
 DUMPED = 1024
 """Of a payload that is no text, so many bytes are dumped."""
 
-_DB = click.option("--db", metavar="URL|PATH", help="Which database.  [default: ./ddpm.duckdb]")
+_DB = click.option(
+    "--db", metavar="URL|PATH", help="Which database, or the .ndjson file that a run named.  [default: ./ddpm.duckdb]"
+)
 
 
 @click.group(cls=LazyGroup, short_help="Look at records that were set aside.")
 def dlq() -> None:
-    """Records that could not be read or written are set aside as dead letters, in the same database as the rows."""
+    """Records that could not be read or written are set aside as dead letters: in the same database as the rows, or, where there is
+    none, in the file ddpm-dead-letters.ndjson."""
 
 
 @dlq.command(
@@ -103,6 +107,10 @@ def _ask(settings: Settings, db: str | None, wanted: DeadLetterFilter) -> list[D
     from ddpm_core.engine.build import open_database
 
     with die_on_ctrl_c():
+        if db is not None and db.endswith(".ndjson"):
+            from ddpm_core.engine.dead_letter_file import DeadLetterFile
+
+            return DeadLetterFile(Path(db)).find(wanted)
         database: Database = open_database(db, settings.registry())
         with closing(database):
             return database.dead_letters(wanted)

@@ -10,8 +10,9 @@ import click
 
 from ddpm_core.cli.errors import ExitCode, exit_code_of, is_panic
 from ddpm_core.cli.lazy import Command
-from ddpm_core.cli.output import closed_stdout_is_fine
-from ddpm_core.cli.params import Duration, NameList, PluginName, Share
+from ddpm_core.cli.output import closed_stdout_is_fine, forget_stdout
+from ddpm_core.cli.params import Duration, Share
+from ddpm_core.cli.reading import STDIN, request_fields, what_to_read
 from ddpm_core.cli.settings import Settings
 from ddpm_core.errors import DataError, DdpmError
 
@@ -20,40 +21,22 @@ if TYPE_CHECKING:
     from ddpm_core.engine.report import Report
     from ddpm_core.registry import Registry
 
-STDIN = "-"
 STOPPING = "stopping: finishing the current transaction (Ctrl+C again to abort now)"
 
 
 @click.command(
     cls=Command,
-    short_help="Read files or standard input into a database.",
+    short_help="Read files, queries or standard input into databases or files.",
     epilog="""\b
 Examples:
   ddpm ingest events.avro
   ddpm ingest 'data/*.parquet' --to postgresql://localhost/shop --table orders --key order_id
   cat access.log | ddpm ingest --format logline --table access
+  ddpm ingest 's3://lake/orders/*.csv.gz' --to out/ -o sink.format=parquet
+  ddpm ingest postgresql://localhost/shop -o source.table=orders -o source.cursor=id
 """,
 )
-@click.argument("paths", metavar="[PATH]...", nargs=-1)
-@click.option("--format", "-f", "format_", type=PluginName("format"), help="What the data is in.  [default: by the file's suffix]")
-@click.option("--to", metavar="URL|PATH", help="Where the rows go; it picks the sink.  [default: ./ddpm.duckdb]")
-@click.option("--table", "-t", metavar="[SCHEMA.]TABLE", help="Target table.  [default: each file's name without its suffixes]")
-@click.option(
-    "--mode",
-    type=click.Choice(["append", "replace", "upsert"]),
-    help="Add rows, put them in the place of all that were there, or replace rows by key.  "
-    "[default: append; upsert when --key is given]",
-)
-@click.option("--key", "-k", type=NameList(), multiple=True, help="Columns that identify a row.")
-@click.option("--columns", metavar="'NAME=TYPE,...'", help="Types of columns, such as 'ts=timestamp,amount=decimal(12,2)'.")
-@click.option(
-    "--option",
-    "-o",
-    "options",
-    metavar="KIND.NAME=VALUE",
-    multiple=True,
-    help="An option of the source, format or sink, such as format.max_depth=64; `ddpm plugins show` lists them.",
-)
+@what_to_read
 @click.option("--again", is_flag=True, help="Read files again that were finished before.")
 @click.option(
     "--on-error",
@@ -87,7 +70,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.pass_obj
 def ingest(settings: Settings, /, as_json: bool, **given: Any) -> int:
-    """Read files, folders, patterns or standard input (`-`, or no path) into tables.
+    """Read files, folders, patterns, URLs or standard input (`-`, or no path) into tables or files.
 
     Run it again after it was stopped or killed: every row lands exactly once, and files already finished are skipped.
     """
@@ -110,14 +93,7 @@ def _request(given: dict[str, Any]) -> IngestRequest:
     from ddpm_core.engine.ingest import IngestRequest
 
     return IngestRequest(
-        paths=tuple(given["paths"]) or (STDIN,),
-        format=given["format_"],
-        to=given["to"],
-        table=given["table"],
-        mode=given["mode"],
-        key=tuple(name for names in given["key"] for name in names),
-        columns=given["columns"],
-        options=tuple(given["options"]),
+        **request_fields(given),
         again=given["again"],
         on_error=given["on_error"],
         retry_for=given["retry_for"],
@@ -145,7 +121,14 @@ def _run(request: IngestRequest, registry: Registry, settings: Settings) -> tupl
     return report, _exit_code(report, stoppable.exit_code)
 
 
+def _reader_left(report: Report) -> bool:
+    """Whether rows went to a pipe whose reader has gone (`| head`): the run is over, and there is nothing to complain about."""
+    return report.error is not None and isinstance(report.error.__cause__, BrokenPipeError)
+
+
 def _exit_code(report: Report, by_signal: ExitCode | None) -> ExitCode:
+    if _reader_left(report):
+        return ExitCode.PIPE_CLOSED
     failed = any(document.status == "failed" for document in report.documents)
     match report.status:
         case "stopped":
@@ -159,15 +142,21 @@ def _exit_code(report: Report, by_signal: ExitCode | None) -> ExitCode:
 
 
 def _print(report: Report, code: ExitCode, to: str | None, settings: Settings, *, as_json: bool) -> None:
-    """The report on standard output, then every error on standard error. A reader that is gone does not change what the run came to."""
+    """The report on standard output, then every error on standard error. A reader that is gone does not change what the run came to.
+
+    Where the rows went to standard output, the report goes to standard error.
+    """
     from ddpm_core.cli.summary import summary_lines
 
+    if _reader_left(report):
+        forget_stdout()
+        return
     lines = [] if settings.quiet else summary_lines(report, to)
     with closed_stdout_is_fine():
         if as_json:
-            _print_json(report, code)
+            _print_json(report, code, err=to == STDIN)
         elif lines:
-            click.echo("\n".join(lines))
+            click.echo("\n".join(lines), err=to == STDIN)
     for error, where in _errors(report):
         settings.show_error(error, where=where)
 
@@ -182,11 +171,11 @@ def _errors(report: Report) -> Iterator[tuple[DdpmError, str]]:
             yield error, name if isinstance(error, DataError) or error is not report.error else ""
 
 
-def _print_json(report: Report, code: ExitCode) -> None:
+def _print_json(report: Report, code: ExitCode, *, err: bool) -> None:
     from ddpm_core.cli.cells import dump
     from ddpm_core.cli.report_json import report_dict
 
-    click.echo(dump(report_dict(report, code)))
+    click.echo(dump(report_dict(report, code)), err=err)
 
 
 def _print_failure(error: BaseException) -> None:

@@ -15,7 +15,8 @@ from ddpm_core.cli.lazy import Place, RootGroup
 from ddpm_core.cli.settings import Settings, global_options
 
 COMMANDS = {
-    "ingest": Place("ddpm_core.cli.ingest", "ingest", "Read files or standard input into a database."),
+    "ingest": Place("ddpm_core.cli.ingest", "ingest", "Read files, queries or standard input into databases or files."),
+    "schema": Place("ddpm_core.cli.schema", "schema", "Show how tables would have to change for some data."),
     "query": Place("ddpm_core.cli.query", "query", "Ask a database, and print a table."),
     "dlq": Place("ddpm_core.cli.dlq", "dlq", "Look at records that were set aside."),
     "plugins": Place("ddpm_core.cli.plugins", "plugins", "List plugins, show one, begin a new one."),

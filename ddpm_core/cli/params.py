@@ -45,6 +45,24 @@ class Share(click.ParamType[float]):
         return share
 
 
+_BYTES = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+
+
+class ByteSize(click.ParamType[int]):
+    """`1000000`, `16MiB`, `1GB`: bytes, at least one."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(rf"({_NUMBER})\s*([kmg]i?b|b|)", str(value).strip().lower())
+        size = round(float(found[1]) * _BYTES[found[2]]) if found else 0
+        if size < 1:
+            self.fail(f"{value!r} is no size; write 1000000, 16MiB or 1GB", param, ctx)
+        return size
+
+
 class NameList(click.ParamType[tuple[str, ...]]):
     """`a,b`; a name that holds a comma goes into double quotes."""
 

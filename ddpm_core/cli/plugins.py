@@ -80,7 +80,7 @@ Examples:
 """,
 )
 @click.argument("name")
-@click.option("--kind", type=click.Choice(KINDS), required=True, help="What it will be.")
+@click.option("--kind", type=click.Choice((*KINDS, "table_sink")), required=True, help="What it will be.")
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
@@ -190,14 +190,18 @@ def _describe(plugin: Plugin[Any]) -> str:
 
 def _used_by(spec: Any) -> str:
     """Which commands can use it."""
-    if spec.kind == "processor" or (spec.kind == "source" and spec.name != FILES):
+    if not _for_ingest(spec):
         return "pipelines, which this version cannot run yet; not ddpm ingest"
     return "ddpm ingest, ddpm query, ddpm dlq" if getattr(spec, "database", None) else "ddpm ingest"
 
 
+def _for_ingest(spec: Any) -> bool:
+    """`ddpm ingest` has no place for processors, and finds sources other than `files` by the scheme of a URL."""
+    return bool(spec.kind != "processor" and (spec.kind != "source" or spec.name == FILES or spec.schemes))
+
+
 def _how_to_set(spec: Any) -> str:
-    """`ddpm ingest` has no place for processors, and reads with the source `files` alone."""
-    if spec.kind == "processor" or (spec.kind == "source" and spec.name != FILES):
+    if not _for_ingest(spec):
         return ""
     return f" (with ddpm ingest: -o {spec.kind}.NAME=VALUE)"
 

@@ -24,7 +24,8 @@ def summary_lines(report: Report, to: str | None) -> list[str]:
         return []  # It did not come to reading anything: the error says it all.
     lines = [*_document_lines(report.documents), _counts(report)]
     if report.target:
-        lines.append(f"Target: {redact(report.target)}{_tables(report)}")
+        target = "standard output" if report.target == "-" else redact(report.target)
+        lines.append(f"Target: {target}{_tables(report)}")
     if report.status == "stopped":
         unfinished = sum(document.status == "stopped" for document in report.documents)
         where = f" {count(unfinished, 'document')} not finished." if unfinished else ""
@@ -90,8 +91,8 @@ def _next_commands(report: Report, to: str | None) -> list[str]:
         table = sql_table(max(full, key=lambda document: document.rows).table)
         commands.append(("Look at the rows:", shell("ddpm", "query", f"select * from {table} limit 10", *db)))
     if report.rejected and (report.dead_letter_file or report.queryable):
-        kept = report.dead_letter_file
-        commands.append(("Look at the rejects:", shell("cat", kept) if kept else shell("ddpm", "dlq", "list", *db)))
+        where = ["--db", report.dead_letter_file] if report.dead_letter_file else db
+        commands.append(("Look at the rejects:", shell("ddpm", "dlq", "list", *where)))
     longest = max((len(label) for label, _ in commands), default=0)
     return [printable(f"{label:<{longest}}  {command}") for label, command in commands]
 

@@ -12,11 +12,11 @@ from ddpm_core.engine.blame import blame
 from ddpm_core.engine.contract import broken, of_type
 from ddpm_core.errors import ConfigError
 from ddpm_core.plugin.database import Database
-from ddpm_core.plugin.format import Parser
+from ddpm_core.plugin.format import Parser, Serializer
 from ddpm_core.plugin.processor import Processor
 from ddpm_core.plugin.sink import Sink
 from ddpm_core.plugin.source import Source
-from ddpm_core.plugin.specs import BuildContext, FormatSpec, Plugin, ProcessorSpec, SinkSpec, SourceSpec, resolve
+from ddpm_core.plugin.specs import BuildContext, FormatSpec, OutputFormat, Plugin, ProcessorSpec, SinkSpec, SourceSpec, resolve
 from ddpm_core.registry import Registry
 
 DEFAULT_DATABASE = "ddpm.duckdb"
@@ -80,6 +80,22 @@ def build_parser(plugin: Plugin[FormatSpec], options: Mapping[str, Any], context
     return of_type(plugin, "parser", blame(plugin, lambda: resolve(plugin.spec.parser)(checked, context)), Parser)
 
 
+def output_format(registry: Registry, name: str, options: Mapping[str, Any]) -> OutputFormat:
+    """The format of this name, to be written by a sink.
+
+    Raises:
+        ConfigError: There is none, it is only read, or its options are wrong.
+    """
+    plugin = registry.format(name)
+    make = plugin.spec.serializer
+    if make is None:
+        writers = [p.spec.name for p in registry.all() if p.spec.kind == "format" and p.spec.serializer is not None]
+        raise ConfigError(f"format {name!r} is only read, not written", hint=f"Formats that are written: {', '.join(writers)}.")
+    checked = checked_options(plugin, options)
+    serializer = of_type(plugin, "serializer", blame(plugin, lambda: resolve(make)(checked, BuildContext())), Serializer)  # type: ignore[type-abstract]
+    return OutputFormat(name, (plugin.spec.suffixes or (f".{name}",))[0], serializer)
+
+
 def build_sink(plugin: Plugin[SinkSpec], options: Mapping[str, Any], context: BuildContext) -> Sink:
     """A sink of this plugin; errors as in `build_source`."""
     checked = checked_options(plugin, options)
@@ -124,7 +140,8 @@ def sink_for(address: str, registry: Registry) -> Plugin[SinkSpec]:
         raise ConfigError(f"no installed sink takes {scheme}:// addresses", hint=f"Known: {', '.join(schemes)}.")
     suffixes = sorted(s for p in known for s in p.spec.suffixes)
     raise ConfigError(
-        f"cannot tell what kind of database {address!r} is", hint=f"Use a URL, or a file name that ends in {', '.join(suffixes)}."
+        f"cannot tell what kind of database {address!r} is",
+        hint=f"Use a URL, a file name that ends in {', '.join(suffixes)}, a folder with a slash at its end, or - for standard output.",
     )
 
 

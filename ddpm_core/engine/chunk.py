@@ -95,7 +95,7 @@ class Chunk:
         if self.step.data is None:
             return None
         if self.step.origin is None:
-            return self.step.data.slice(record, 1)
+            return self.step.data.slice(record, 1) if record < self.step.data.num_rows else None
         import pyarrow.compute as pc
 
         row = pc.index(self.step.origin, record).as_py()

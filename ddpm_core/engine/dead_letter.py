@@ -6,15 +6,10 @@ import base64
 import hashlib
 import json
 import math
-import os
-from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddpm_core.engine.chunk import Chunk, Refusal
-from ddpm_core.errors import RetryableError
 from ddpm_core.records import DeadLetter, Messages
 
 if TYPE_CHECKING:
@@ -64,41 +59,6 @@ def _payload(chunk: Chunk, refusal: Refusal) -> tuple[bytes, str, str | None]:
         return raw, "bytes", None
     row = _from_ipc(refusal.reject.row) if refusal.reject.row is not None else chunk.row_of(refusal.record)
     return (_ipc(row), "arrow", _view(row)) if row is not None else (b"", "bytes", None)
-
-
-class DeadLetterFile:
-    """Dead letters in a local file, one JSON object a line, for sinks that cannot keep them beside the data.
-
-    Args:
-        path: The file; it is made when the first dead letter comes, and only ever appended to.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def append(self, letters: Sequence[DeadLetter]) -> None:
-        """Add these and wait until they are on disk. Called before the sink commits, so that none is lost.
-
-        A crash after it writes the same letters again; their ids are the same.
-
-        Raises:
-            RetryableError: The file cannot be written.
-        """
-        lines = []
-        for letter in letters:
-            fields = asdict(letter)
-            fields["payload"] = base64.b64encode(letter.payload).decode()
-            fields["created_at"] = letter.created_at.isoformat()
-            lines.append(json.dumps(fields) + "\n")
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise RetryableError(
-                f"dead letters cannot be written to {self.path}: {error.strerror}", hint="Make room or fix its permissions."
-            ) from error
 
 
 def _ipc(row: pa.RecordBatch) -> bytes:

@@ -37,7 +37,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ddpm_core.engine.chunk import Chunk, Refusal
 from ddpm_core.engine.contract import check_refused
-from ddpm_core.engine.dead_letter import DeadLetterFile, dead_letter
+from ddpm_core.engine.dead_letter import dead_letter
+from ddpm_core.engine.dead_letter_file import DeadLetterFile
 from ddpm_core.engine.recovery import Recovery
 from ddpm_core.engine.sink_slot import Landed, Round, SinkSlot
 from ddpm_core.errors import FatalError, FencedError, RetryableError
@@ -114,8 +115,13 @@ class Delivery:
         schema = self._slots[0].call(self._slots[0].sink.expected_schema)
         return _lowest(known), schema
 
-    def deliver(self, chunks: Sequence[Chunk]) -> list[Landed]:
+    def deliver(self, chunks: list[Chunk], more: Callable[[], list[Chunk]] = list) -> list[Landed]:
         """Make a group durable at every sink; the chunks of an atomic document, only when it ends.
+
+        Args:
+            chunks: The group. What `more` gave is in it when this returns or raises: it belongs to the group like the others.
+            more: Asked for chunks that are to be committed with these, each time that the first sink has written all so far; the
+                group is complete when there are none. Called only where the whole group can be written again.
 
         Returns what landed now: at the first sink, with the refusals of all of them.
 
@@ -125,11 +131,24 @@ class Delivery:
             Stopped: The user wanted to stop while it waited.
         """
         landed: list[Landed] = []
-        for whole, some in groupby(chunks, key=lambda chunk: chunk.atomic):
-            if whole and self._may_settle:
+        parts = [list(some) for _, some in groupby(chunks, key=lambda chunk: chunk.atomic)]
+        for part in parts:
+            if part[0].atomic and self._may_settle:
                 landed += self.settle()  # A document that breaks off must not take others with it.
-            landed += self._deliver(list(some))
+
+            def joining(part: list[Chunk] = part) -> list[Chunk]:
+                following = more() if part is parts[-1] and not part[0].atomic else []
+                part.extend(following)
+                chunks.extend(following)
+                return following
+
+            landed += self._deliver(part, joining)
         return landed
+
+    @property
+    def gathers(self) -> bool:
+        """Whether something is written and not committed yet."""
+        return any(slot.round.landed for slot in self._slots)
 
     def settle(self) -> list[Landed]:
         """Commit what sinks that were not full yet have gathered, but for what may land as a whole only. Returns what landed.
@@ -156,16 +175,16 @@ class Delivery:
             return self._committed(self._each_sink(self._commit_at_the_end), {})
         return self.settle()
 
-    def _deliver(self, chunks: Sequence[Chunk]) -> list[Landed]:
-        """A group whose chunks are all of documents that land as a whole, or all of others."""
+    def _deliver(self, chunks: list[Chunk], more: Callable[[], list[Chunk]]) -> list[Landed]:
+        """A group whose chunks are all of documents that land as a whole, or all of others. What `more` gives joins `chunks`."""
         ends = not self.atomic and all(chunk.ends or not chunk.atomic for chunk in chunks)
-        reached = {partition: position for chunk in chunks for partition, position in chunk.next.items()}
-        if ends and self._full() and not any(slot.round.landed for slot in self._slots):
-            return self._committed(self._each_sink(lambda slot: self._in_one_round(slot, chunks)), reached)
+        if ends and self._full() and not self.gathers:
+            landed = self._each_sink(lambda slot: self._in_one_round(slot, chunks, more))
+            return self._committed(landed, _leading_to(chunks))
         self._each_sink(lambda slot: self._join_round(slot, chunks))
         for chunk in chunks:
             chunk.let_go()
-        self._reached |= reached
+        self._reached |= _leading_to(chunks)
         self._may_settle = ends
         return self.settle() if ends and self._full() else []
 
@@ -206,13 +225,15 @@ class Delivery:
             self._acknowledge(reached)  # 6.
         return landed
 
-    def _in_one_round(self, slot: SinkSlot, chunks: Sequence[Chunk]) -> list[Landed]:
-        """Steps 1 to 5 for one sink."""
+    def _in_one_round(self, slot: SinkSlot, chunks: Sequence[Chunk], more: Callable[[], list[Chunk]]) -> list[Landed]:
+        """Steps 1 to 5 for one sink. The first one's round grows by what `more` gives, the others' hold the same."""
         attempts: list[Landed] = []
 
         def attempt() -> list[Landed]:
             slot.round = Round()
             self._write(slot, chunks)
+            while slot is self._slots[0] and (following := more()):
+                self._write(slot, following)
             attempts[:] = [*slot.round.landed, *_committed_unseen(attempts, slot.round.landed)]
             self._commit(slot)
             return attempts
@@ -337,6 +358,11 @@ class Delivery:
 
     def _lost(self) -> str:
         return "what was written since the last commit has not landed" if self._has_committed else "nothing has landed"
+
+
+def _leading_to(chunks: Sequence[Chunk]) -> Positions:
+    """Where the source stands behind these chunks."""
+    return {partition: position for chunk in chunks for partition, position in chunk.next.items()}
 
 
 def _lowest(known: Sequence[Positions]) -> Positions:

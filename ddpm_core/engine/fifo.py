@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,15 +82,27 @@ class Fifo:
             head = self._items.popleft()
             if not isinstance(head, Chunk):
                 return head
-            chunks, size = [head], head.held_bytes
-            while self._items and not chunks[-1].atomic:
-                following = self._items[0]
-                if not isinstance(following, Chunk) or following.atomic or size + following.held_bytes > max_bytes:
-                    break
-                chunks.append(following)
-                size += following.held_bytes
-                self._items.popleft()
-            return chunks
+            return [head] if head.atomic else [head, *self._that_may_join(max_bytes - head.held_bytes)]
+
+    def take_more(self, max_bytes: int, until: float) -> list[Chunk]:
+        """The chunks at the head that may join what was taken before, up to `max_bytes`. Waits for the first one, until this moment of
+        `time.monotonic`. Nothing when none came, when it is too large, when it must not be committed with others, and when something
+        else is next or the other side has gone.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._items, max(until - time.monotonic(), 0.0))
+            return self._that_may_join(max_bytes)
+
+    def _that_may_join(self, max_bytes: int) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        while self._items:
+            following = self._items[0]
+            if not isinstance(following, Chunk) or following.atomic or following.held_bytes > max_bytes:
+                break
+            chunks.append(following)
+            max_bytes -= following.held_bytes
+            self._items.popleft()
+        return chunks
 
     def release(self, chunks: Sequence[Chunk]) -> None:
         """These chunks are done with: their bytes no longer count."""

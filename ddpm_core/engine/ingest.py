@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePath
 from typing import Any, Literal
 
-from ddpm_core.config.options import check_options
 from ddpm_core.config.redact import mask_url
-from ddpm_core.engine.blame import blame
 from ddpm_core.engine.build import (
     DEFAULT_DATABASE,
     Pipeline,
@@ -21,19 +18,20 @@ from ddpm_core.engine.build import (
     build_sink,
     build_source,
     option_names,
+    output_format,
     sink_for,
 )
+from ddpm_core.engine.inputs import Group, Inputs, refuse_filling_twice
 from ddpm_core.engine.report import DocumentReport, Report
 from ddpm_core.engine.runner import Runner, tell
 from ddpm_core.errors import ConfigError, Problem
 from ddpm_core.plugin.events import DocumentEnded, Event
-from ddpm_core.plugin.specs import BuildContext, FormatSpec, Plugin, resolve
+from ddpm_core.plugin.format import Parser
+from ddpm_core.plugin.specs import BuildContext, FormatSpec, Plugin
 from ddpm_core.registry import Registry
 
-STDIN = "-"
 NAME = "ingest"
 """The pipeline's name: sinks keep positions under it, so every `ddpm ingest` into a table knows what the others landed."""
-_PACKERS = {".gz": "gzip -dc", ".zst": "zstd -dc", ".bz2": "bzip2 -dc", ".xz": "xz -dc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,8 @@ class IngestRequest:
         columns: Declared types, such as `ts=timestamp,amount=decimal(12,2)`.
         options: Further options of plugins, each `KIND.NAME=VALUE`.
         again: Take finished files again.
+        evolve: Whether tables may change; see `BuildContext`.
+        max_record_bytes, max_depth: Limits on records, for formats that have them; None leaves the format's own.
         on_error, retry_for, reject_share, reject_run: See `Settings`.
     """
 
@@ -61,19 +61,13 @@ class IngestRequest:
     columns: str | None = None
     options: tuple[str, ...] = ()
     again: bool = False
+    evolve: bool | None = None
+    max_record_bytes: int | None = None
+    max_depth: int | None = None
     on_error: Literal["dead-letter", "fail"] = "dead-letter"
     retry_for: float = 60.0
     reject_share: float = 0.05
     reject_run: int = 1000
-
-
-@dataclass(slots=True)
-class _Group:
-    """Files that have format and table in common: they are one pipeline."""
-
-    format: Plugin[FormatSpec]
-    table: str
-    paths: list[str] = field(default_factory=list)
 
 
 class Ingest:
@@ -95,7 +89,21 @@ class Ingest:
         self._options = _split_options(request.options)
         self._to = DEFAULT_DATABASE if request.to is None else request.to
         self._sink_plugin = sink_for(self._to, registry)
-        self._context = BuildContext(pipeline=NAME, columns=_columns(request.columns))
+        self._context = BuildContext(
+            pipeline=NAME,
+            columns=_columns(request.columns),
+            retry_for=request.retry_for,
+            evolve=request.evolve,
+            output=partial(output_format, registry),
+        )
+        self._inputs = Inputs(
+            registry,
+            format=request.format,
+            table=request.table,
+            tables="table" in option_names(self._sink_plugin),
+            again=request.again or self._mode() == "replace",
+            options=self._options["source"],
+        )
         self._target = mask_url(self._to)
         self._skipped: list[DocumentReport] = []
         self._stopping = threading.Event()
@@ -107,7 +115,7 @@ class Ingest:
             reject_share=request.reject_share,
             reject_run=request.reject_run,
         )
-        self._pipelines = [self._pipeline(group) for group in groups]
+        self.pipelines = [self._pipeline(group) for group in groups]
 
     def run(self) -> Report:
         """Run every pipeline in turn, and put their reports together. Called once.
@@ -119,7 +127,7 @@ class Ingest:
         whole = Report(NAME, target=self._target, documents=list(self._skipped), queryable=queryable)
         for skipped in self._skipped:
             tell(self._observers, DocumentEnded(skipped.name, "skipped", skipped.note))
-        for pipeline in self._pipelines:
+        for pipeline in self.pipelines:
             if self._stopping.is_set():
                 whole.status = "stopped"
                 break
@@ -129,7 +137,7 @@ class Ingest:
             try:
                 part = self._runner.run()
             except ConfigError as error:
-                if pipeline is self._pipelines[0]:
+                if pipeline is self.pipelines[0]:
                     raise
                 part = Report(NAME, status="failed", error=error)  # What landed before is to be told too.
             _add(whole, part)
@@ -143,113 +151,55 @@ class Ingest:
         if self._runner is not None:
             self._runner.stop()
 
-    def _groups(self) -> list[_Group]:
-        """The files asked for, by table and format."""
-        groups: dict[tuple[str, str], _Group] = {}
-        asked = set(self._request.paths)
-        problems = []
-        for path in self._documents():
-            plugin = self._format_of(path)
-            if plugin is None and path in asked:
-                problems.append(self._no_format(path))
-                continue
-            if plugin is None:
-                note = "no installed format has its suffix; name one with --format"
-                self._skipped.append(DocumentReport(path, "skipped", note))
-                continue
-            table = self._table_of(path, plugin)
-            group = groups.setdefault((plugin.spec.name, table), _Group(plugin, table))
-            group.paths.append(path)
-        if problems:
-            raise ConfigError(problems)
+    def _groups(self) -> list[Group]:
+        """What is to be read, by source, format and table."""
+        groups, unknown = self._inputs.groups(self._request.paths)
+        note = "no installed format has its suffix; name one with --format"
+        self._skipped = [DocumentReport(name, "skipped", note) for name in unknown]
         if not groups:
-            names = ", ".join(document.name for document in self._skipped[:3])
+            names = ", ".join(unknown[:3])
             raise ConfigError(f"none of the files has a known suffix: {names}", hint="Name the format with --format.")
         if self._mode() == "replace":
-            _refuse_filling_twice(list(groups.values()))
-        return list(groups.values())
-
-    def _documents(self) -> list[str]:
-        plugin = self._registry.source("files")
-        options = check_options(
-            blame(plugin, plugin.spec.options_model), self._source_options(self._request.paths), owner="source files"
-        )
-        documents = plugin.spec.documents
-        if documents is None:
-            return list(self._request.paths)
-        return blame(plugin, lambda: resolve(documents)(options))
-
-    def _source_options(self, paths: Sequence[str]) -> dict[str, Any]:
-        again = self._request.again or self._mode() == "replace"
-        return {"paths": tuple(paths), "again": again, **self._options["source"]}
-
-    def _format_of(self, path: str) -> Plugin[FormatSpec] | None:
-        if self._request.format is not None:
-            return self._registry.format(self._request.format)
-        return None if path == STDIN else self._registry.format_for(path)
-
-    def _no_format(self, path: str) -> Problem:
-        known = ", ".join(self._registry.names("format"))
-        if path == STDIN:
-            return Problem("standard input", "has no suffix that tells its format", f"name it with --format: {known}")
-        for suffix, program in _PACKERS.items():
-            if path.endswith(suffix):
-                inner = self._registry.format_for(path.removesuffix(suffix))
-                command = f"{program} FILE | ddpm ingest --format {inner.spec.name if inner else 'NAME'}"
-                return Problem(path, "compressed files are not read", f"unpack it on the way: {command}")
-        return Problem(path, "no installed format has this suffix", f"name one with --format: {known}")
-
-    def _table_of(self, path: str, plugin: Plugin[FormatSpec]) -> str:
-        """The table as asked for, or the file's own name without the format's suffix, quoted so that dots in it stay."""
-        if self._request.table is not None or "table" not in option_names(self._sink_plugin):
-            return self._request.table or ""
-        if path == STDIN:
-            return "stdin"
-        name = PurePath(path).name
-        suffix = max((s for s in plugin.spec.suffixes if name.lower().endswith(s)), key=len, default="")
-        stem = name[: len(name) - len(suffix)] if suffix else PurePath(name).stem
-        return stem if stem.isidentifier() else '"' + (stem or name).replace('"', '""') + '"'
+            refuse_filling_twice(groups)
+        return groups
 
     def _mode(self) -> str:
         return self._request.mode or ("upsert" if self._request.key else "append")
 
-    def _pipeline(self, group: _Group) -> Pipeline:
-        source_plugin = self._registry.source("files")
+    def _pipeline(self, group: Group) -> Pipeline:
         sink = build_sink(self._sink_plugin, self._sink_options(group.table), self._context)
         return Pipeline(
             name=NAME,
-            source=(build_source(source_plugin, self._source_options(group.paths), self._context), source_plugin),
-            parser=(build_parser(group.format, self._options["format"], self._context), group.format),
+            source=(
+                build_source(group.source, self._inputs.source_options(group.source, group.paths), self._context),
+                group.source,
+            ),
+            parser=None if group.format is None else (self._parser(group.format), group.format),
             sinks=[SinkUse(self._sink_plugin.spec.name, sink, self._sink_plugin)],
             settings=self._settings,
             target=self._target,
             table=group.table,
         )
 
+    def _parser(self, plugin: Plugin[FormatSpec]) -> Parser:
+        """The format's parser, held to the limits asked for."""
+        request, names = self._request, option_names(plugin)
+        limits = {"max_record_bytes": request.max_record_bytes, "max_depth": request.max_depth}
+        given = {name: limit for name, limit in limits.items() if limit is not None and name in names}
+        parser = build_parser(plugin, {**given, **self._options["format"]}, self._context)
+        if request.max_record_bytes is not None and "max_record_bytes" not in names:
+            parser.max_record_bytes = request.max_record_bytes
+        return parser
+
     def _sink_options(self, table: str) -> Mapping[str, Any]:
         """What the flags say, for the options that this sink has; what was typed for one that it has not is an error."""
         request, spec = self._request, self._sink_plugin.spec
         names = option_names(self._sink_plugin)
-        values: dict[str, Any] = {spec.address: self._to}
+        values: dict[str, Any] = {spec.address: self._to} if spec.address in names else {}
         defaults = {"table": table, "mode": self._mode(), "key": request.key}
         typed = {"table": request.table, "mode": request.mode, "key": request.key}
         values |= {name: value for name, value in defaults.items() if name in names or typed[name]}
         return values | self._options["sink"]
-
-
-def _refuse_filling_twice(groups: Sequence[_Group]) -> None:
-    """Each pipeline replaces all rows of its table, so of two with one table the second would delete what the first put in.
-
-    Names that differ in case only are one table in some databases.
-    """
-    first: dict[str, _Group] = {}
-    for group in groups:
-        other = first.setdefault(group.table.casefold(), group)
-        if other is not group:
-            raise ConfigError(
-                f"--mode replace cannot fill table {group.table} twice in one run: from {other.paths[0]} and from {group.paths[0]}",
-                hint="Files of one format and one --table are taken together; replace with those, then append the others.",
-            )
 
 
 def _split_options(options: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from ddpm_core.engine.chunk import Chunk
@@ -14,6 +15,7 @@ from ddpm_core.engine.report import Report
 from ddpm_core.engine.sink_slot import Landed
 from ddpm_core.errors import FatalError, FencedError
 from ddpm_core.plugin.events import ChunkCommitted, Event
+from ddpm_core.records import Rows
 
 
 class Load:
@@ -28,6 +30,7 @@ class Load:
         stopping: Set when the run is to end early: the group at hand is finished, no other is begun.
         emit: Told what happens.
         transaction_bytes: Bytes, as read or as decoded, in one transaction, at most, where more than one chunk waits.
+        transaction_seconds: How long a transaction that holds less may stay open for more to come.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Load:
         stopping: threading.Event,
         emit: Callable[[Event], None],
         transaction_bytes: int = 4 << 20,
+        transaction_seconds: float = 0.0,
     ) -> None:
         self._delivery = delivery
         self._fifo = fifo
@@ -50,6 +54,9 @@ class Load:
         self._stopping = stopping
         self._emit = emit
         self._transaction_bytes = transaction_bytes
+        self._transaction_seconds = transaction_seconds
+        self._ended: list[Chunk] = []
+        """The last chunks of documents that nothing is known of yet: their rounds may still be open."""
         self.ended = False
         """Whether everything that the source had has been delivered."""
 
@@ -77,6 +84,7 @@ class Load:
             match item:
                 case End():
                     self._count(self._delivery.finish())
+                    self._note_landed_by_others()
                     self.ended = True
                     return
                 case Claim(partitions):
@@ -87,12 +95,24 @@ class Load:
                     self._deliver(chunks)
                     self._fifo.release(chunks)
 
-    def _deliver(self, chunks: Sequence[Chunk]) -> None:
+    def _deliver(self, chunks: list[Chunk]) -> None:
+        """Deliver these, and what comes while they are written and goes into the same transaction: it joins `chunks`."""
+        until = time.monotonic() + self._transaction_seconds
+
+        def more() -> list[Chunk]:
+            room = self._transaction_bytes - sum(chunk.held_bytes for chunk in chunks)
+            if self._transaction_seconds <= 0 or room <= 0 or self._stopping.is_set():
+                return []
+            following = self._fifo.take_more(room, until)
+            chunks.extend(following)
+            return self._ours(following)
+
         left = self._ours(chunks)
         while left:
             try:
-                self._count(self._delivery.deliver(left))
-                self._note_landed_by_others(left)
+                self._count(self._delivery.deliver(left, more))
+                self._ended += [chunk for chunk in left if chunk.ends]
+                self._note_landed_by_others()
             except FencedError as error:
                 self._fenced.update(error.partitions)
                 self._blame_fence(left, error)
@@ -113,12 +133,18 @@ class Load:
                 known.__cause__ = error
                 chunk.document.status, chunk.document.error = "failed", known
 
-    def _note_landed_by_others(self, chunks: Sequence[Chunk]) -> None:
-        """After a wait, a sink may have all of a document, and nothing of it was left to write."""
-        for chunk in chunks:
+    def _note_landed_by_others(self) -> None:
+        """Documents that have ended, with nothing of them left to write: another process has landed it, or there was nothing new."""
+        if self._delivery.atomic or self._delivery.gathers:
+            return
+        for chunk in self._ended:
             line = chunk.document
-            if chunk.ends and line is not None and line.status == "stopped" and not self._delivery.atomic:
-                line.status, line.note = "landed", "another ddpm process landed the rest of it"
+            if line is None or line.status != "stopped":
+                continue
+            line.status = "landed"
+            if not (isinstance(chunk.source, Rows) and chunk.source.lasting):
+                line.note = "another ddpm process landed the rest of it"
+        self._ended.clear()
 
     def _abandon(self, name: str, error: Exception, *, atomic: bool) -> None:
         """A document broke off. One that lands as a whole must leave nothing, and a run of one transaction is over."""

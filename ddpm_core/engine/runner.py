@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ddpm_core.engine.build import Pipeline
-from ddpm_core.engine.dead_letter import DeadLetterFile
+from ddpm_core.engine.dead_letter_file import DeadLetterFile
 from ddpm_core.engine.delivery import Delivery
 from ddpm_core.engine.fifo import Fifo
 from ddpm_core.engine.intake import Answer, Committed, Intake
@@ -26,7 +26,7 @@ from ddpm_core.plugin.events import Event, RunEnded, RunStarted
 log = logging.getLogger("ddpm.engine")
 
 IN_FLIGHT_BYTES = 4 << 20
-"""Bytes that may be read or decoded and not committed yet. What bounds the memory of a run; more was no faster."""
+"""Bytes that may be read or decoded and not committed yet, where sinks want no larger rounds. What bounds the memory of a run."""
 
 CANCEL_AFTER = 5.0
 """Seconds that a transaction in progress gets to end when the user stops the run."""
@@ -45,7 +45,10 @@ class Runner:
         self._observers = observers
         self._stopping = threading.Event()
         self._over = threading.Event()
-        self._fifo = Fifo(IN_FLIGHT_BYTES)
+        transaction_bytes = min(use.sink.transaction_bytes for use in pipeline.sinks)
+        transaction_seconds = min(use.sink.transaction_seconds for use in pipeline.sinks)
+        # While a transaction waits for more, there must be room for it.
+        self._fifo = Fifo(max(transaction_bytes, IN_FLIGHT_BYTES) if transaction_seconds > 0 else IN_FLIGHT_BYTES)
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._report = Report(pipeline.name, target=pipeline.target)
         recovery = Recovery(retry_for=pipeline.settings.retry_for, stopping=self._stopping, emit=self._emit)
@@ -87,6 +90,8 @@ class Runner:
             report=self._report,
             stopping=self._stopping,
             emit=self._emit,
+            transaction_bytes=transaction_bytes,
+            transaction_seconds=transaction_seconds,
         )
 
     def run(self) -> Report:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
@@ -88,12 +88,16 @@ class Parser(ABC):
             rows.extend(more)
             origin.extend([index] * len(more))
         built = self._builder().build(rows)
-        rejects += [Reject(origin[r.index], r.reason, r.message) for r in built.rejects]
+        data, kept = built.data, [origin[row] for row in built.kept]
+        refused = {origin[r.index]: r for r in reversed(built.rejects)}
+        if refused and not refused.keys().isdisjoint(kept):  # A payload lands whole or not at all: its bytes are one dead letter.
+            data, kept = _without(data, kept, refused.keys())
+        rejects += [Reject(index, r.reason, r.message) for index, r in sorted(refused.items())]
         return Parsed(
-            data=built.data,
+            data=data,
             records=len(messages),
             rejects=rejects,
-            origin=_int32([origin[row] for row in built.kept]),
+            origin=_int32(kept),
             raw=messages.values.__getitem__,
             nbytes=messages.nbytes,
             filtered=filtered,
@@ -122,6 +126,7 @@ class Parser(ABC):
         schema = pa.schema([])
         origin: list[int] = []
         rejects: list[Reject] = []
+        filtered = 0
         for index, value in enumerate(messages.values):
             if value is None:
                 rejects.append(Reject(index, "no_value", "the message has no value (a tombstone)"))
@@ -144,11 +149,21 @@ class Parser(ABC):
                 rejects.append(Reject(index, "type_mismatch", f"its columns clash with earlier ones: {error}", raw=value))
                 continue
             tables += found
-            origin.extend([index] * sum(table.num_rows for table in found))
+            rows = sum(table.num_rows for table in found)
+            filtered += not rows
+            origin.extend([index] * rows)
         data = None
         if origin:
             data = pa.concat_tables(tables, promote_options="default").combine_chunks().to_batches()[0]
-        return Parsed(data, len(messages), rejects, _int32(origin), raw=messages.values.__getitem__, nbytes=messages.nbytes)
+        return Parsed(
+            data=data,
+            records=len(messages),
+            rejects=rejects,
+            origin=_int32(origin),
+            raw=messages.values.__getitem__,
+            nbytes=messages.nbytes,
+            filtered=filtered,
+        )
 
     def _builder(self) -> RowBuilder:
         if self._rows is None:
@@ -163,7 +178,11 @@ class DocumentWriter(ABC):
 
     @abstractmethod
     def write(self, data: pa.RecordBatch) -> None:
-        """Append these rows. The schema is the one that the writer was made with."""
+        """Append these rows. The schema is the one that the writer was made with.
+
+        Raises:
+            DataError: A row cannot be written. None of these rows is in the document then: sinks find the culprit by writing halves.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -188,6 +207,14 @@ class Serializer(ABC):
         Raises:
             DataError: A column's type cannot be written in this format.
         """
+
+
+def _without(data: pa.RecordBatch, origin: list[int], refused: Collection[int]) -> tuple[pa.RecordBatch, list[int]]:
+    """The rows that come from other payloads."""
+    import pyarrow as pa
+
+    rows = [row for row, payload in enumerate(origin) if payload not in refused]
+    return data.take(pa.array(rows, pa.int64())), [origin[row] for row in rows]
 
 
 def _int32(values: list[int]) -> pa.Int32Array:

@@ -52,3 +52,25 @@ def _quoted(rest: str, text: str) -> tuple[str, str]:
         if rest[end + 1 : end + 2] != '"':
             return rest[1:end].replace('""', '"'), rest[end + 1 :]
         at = end + 2
+
+
+COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
+"""Suffixes of compressed files. What is before them tells the format, and the table's name."""
+
+
+def data_name(path: str) -> str:
+    """The last part of a path or URL, without what says how it was packed or is reached.
+
+    `https://host/a/events.json.gz?x=1` -> `events.json`. Only in web addresses do `?` and `#` end the path; keys of objects hold them.
+    """
+    if scheme_of(path) in ("http", "https"):
+        path = path.partition("?")[0].partition("#")[0]
+    name = path.rstrip("/").rpartition("/")[2]
+    lower = name.lower()
+    return next((name[: -len(suffix)] for suffix in COMPRESSIONS if lower.endswith(suffix) and len(name) > len(suffix)), name)
+
+
+def scheme_of(address: str) -> str:
+    """The scheme of a URL in lower case, without the driver that may follow it: `mysql` of `mysql+pymysql://host/db`. Empty for paths."""
+    scheme, separator, _ = address.partition("://")
+    return scheme.lower().partition("+")[0] if separator else ""

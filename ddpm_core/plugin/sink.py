@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from ddpm_core.errors import ConfigError
 from ddpm_core.records import Batch, DeadLetter, Positions, Reject
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaChange:
+    """A statement that a sink would run to change its target, and why."""
+
+    ddl: str
+    why: str
 
 
 class Sink(ABC):
@@ -26,6 +36,20 @@ class Sink(ABC):
 
     keeps_dead_letters: ClassVar[bool] = False
     """Whether `commit` stores dead letters in the same transaction. Without, the engine keeps them in a file."""
+
+    transaction_bytes: ClassVar[int] = 4 << 20
+    """About how much one round should hold, in bytes as read or as decoded, where more waits to be written.
+
+    The chunks of a round are kept in memory until its commit, so that it can be written again: what is named here, a run may need.
+    With several sinks, the smallest counts.
+    """
+
+    transaction_seconds: ClassVar[float] = 0.0
+    """How long a round may stay open for more to come while it holds less than `transaction_bytes`, counted from its first chunk.
+
+    With 0, what waits is committed at once. More is for sinks that write much data in one transaction for less than in many. It is
+    also how much later rows may be seen than without. With several sinks, the smallest counts.
+    """
 
     @property
     def atomic(self) -> bool:
@@ -62,6 +86,17 @@ class Sink(ABC):
         From now on a commit by an earlier owner must fail with `FencedError`. Sinks that keep no positions return nothing.
         """
         return {}
+
+    def plan(self, data: pa.RecordBatch) -> list[SchemaChange]:
+        """What `write` would change of the target's schema for these rows; changes nothing. For `ddpm schema plan`.
+
+        Called after `inspect`, once for each batch in turn; a later call takes earlier changes as made.
+        """
+        raise ConfigError("this sink has no schema that a plan could change")
+
+    def inspect(self) -> None:
+        """As `open`, for `plan` only: look at the target, and leave everything as it is."""
+        raise ConfigError("this sink has no schema that a plan could change")
 
     @abstractmethod
     def write(self, batch: Batch) -> list[Reject]:

@@ -8,7 +8,7 @@ from ddpm_core.plugin.specs import PluginSpec
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PLACE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-_TUPLES = {"suffixes": str, "schemes": str, "modes": str, "magic": bytes}
+_TUPLES = {"suffixes": str, "schemes": str, "modes": str, "addresses": str, "magic": bytes}
 _LAZY = ("options", "build", "parser", "serializer", "documents", "database")
 _MAY_BE_NONE = ("serializer", "documents", "database")
 

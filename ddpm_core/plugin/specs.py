@@ -68,6 +68,7 @@ class BuildContext:
         batch_rows: A parser's step should not hold more rows.
         batch_bytes: Nor consume more bytes of the source, where its blocks allow.
         retry_for: Seconds that a source or sink may wait for its environment within a call; None is for ever.
+        evolve: Whether tables may change so that every value has a place. None: those that DDPM created may, others may not.
         output: `output(name, options) -> OutputFormat`, for sinks that write a format. Raises `ConfigError` when there is no such
             format, when it is only read, or when its options are wrong.
     """
@@ -77,6 +78,7 @@ class BuildContext:
     batch_rows: int = 16_384
     batch_bytes: int = 2 << 20
     retry_for: float | None = 60.0
+    evolve: bool | None = None
     output: Callable[[str, Mapping[str, Any]], OutputFormat] = _no_formats
 
 
@@ -178,6 +180,8 @@ class SinkSpec(PluginSpec):
         build: `build(options, context) -> Sink`. Called once for each use in a run; opens nothing.
         schemes: The URL schemes that pick this sink, such as `postgresql`.
         suffixes: The file suffixes that pick this sink, such as `.duckdb`.
+        addresses: Words that pick this sink, such as `-`.
+        folders: Folders pick this sink: addresses that end with a slash or are a folder.
         address: The option that the URL or path given with `--to` fills.
         guarantee: The best it gives.
         modes: The ways it can write; empty for sinks without tables.
@@ -189,6 +193,8 @@ class SinkSpec(PluginSpec):
     build: Lazy[Callable[[Any, BuildContext], Sink]]
     schemes: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    folders: bool = False
     address: str = "url"
     guarantee: Literal["exactly_once", "at_least_once"] = "at_least_once"
     modes: tuple[str, ...] = field(default=())
@@ -199,7 +205,7 @@ class SinkSpec(PluginSpec):
             "guarantee": self.guarantee.replace("_", " "),
             "modes": ", ".join(self.modes) or "none",
             "URL schemes": ", ".join(self.schemes) or "none",
-            "suffixes": ", ".join(self.suffixes) or "none",
+            "suffixes": ", ".join((*self.suffixes, *self.addresses, *(["folders"] if self.folders else []))) or "none",
             "can be queried": "yes" if self.database else "no",
         }
 

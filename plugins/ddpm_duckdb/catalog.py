@@ -74,6 +74,8 @@ class Table:
     checks: tuple[Check, ...]
     uniques: tuple[Unique, ...]
     references: tuple[Reference, ...]
+    depended_on: bool = False
+    """An index was made on it, besides those of its constraints, or a foreign key points to it."""
 
     def schema(self) -> pa.Schema:
         """The columns that take values, as Arrow fields."""
@@ -136,4 +138,9 @@ def read_table(connection: duckdb.DuckDBPyConnection, fetch: Fetch, schema: str,
         plain = all(expression in names for expression in expressions)
         keyed = frozenset(names[expression] for expression in expressions) if plain else frozenset()
         uniques.append(Unique(tuple(expressions), keyed))
-    return Table(tuple(columns), found[0][0], tuple(checks), tuple(uniques), tuple(references))
+    depended_on = fetch(
+        f"SELECT 1 FROM duckdb_indexes() WHERE {_HERE} UNION ALL SELECT 1 FROM duckdb_constraints() "
+        "WHERE database_name = current_database() AND constraint_type = 'FOREIGN KEY' AND referenced_table = ? LIMIT 1",
+        [*place, name],
+    )
+    return Table(tuple(columns), found[0][0], tuple(checks), tuple(uniques), tuple(references), bool(depended_on))

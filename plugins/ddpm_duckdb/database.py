@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from ddpm_core import ConfigError, Database, DeadLetter, DeadLetterFilter, split_table
+from ddpm_core import ConfigError, Database, DeadLetter, DeadLetterFilter, LetterSpelling, kept_letters
 from ddpm_duckdb.connection import connect
 from ddpm_duckdb.errors import translated, translated_query
 from ddpm_duckdb.options import path_of
 from ddpm_duckdb.types import quote
 
 BATCH_ROWS = 10_000
-_FIELDS = (
-    "id", "pipeline", "source", "partition", "record_offset", "byte_offset", "stage", "reason", "message", "plugin", "plugin_version",
-    "sink", "payload", "payload_kind", "view", "attempts", "created_at", "target",
-)  # fmt: skip
+_SPELLING = LetterSpelling("?", same="lower({c}) = lower({p})", contains="contains({c}, {p})")
 
 
 def open_database(address: str) -> DuckDbDatabase:
@@ -71,17 +67,14 @@ class DuckDbDatabase(Database):
                 "SELECT schema_name FROM duckdb_tables() WHERE database_name = current_database() AND table_name = ?",
                 [self.dead_letter_table],
             ).fetchall()
-            if not schemas:
-                return []
-            tables = " UNION ALL ".join(f"SELECT * FROM {quote(schema)}.{self.dead_letter_table}" for (schema,) in schemas)
-            conditions, values = _conditions(wanted)
-            sql = (
-                f"SELECT {', '.join(_FIELDS)} FROM ({tables}) WHERE {' AND '.join(conditions)} "
-                "ORDER BY created_at DESC, source, record_offset, id LIMIT ?"
-            )
-            # Through Arrow: Python values of TIMESTAMPTZ would need pytz.
-            table = connection.sql(sql, params=[*values, wanted.limit]).to_arrow_table()
-        return [_letter(row) for row in table.to_pylist()]
+            tables = {schema: f"{quote(schema)}.{self.dead_letter_table}" for (schema,) in schemas}
+
+            def ask(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+                # Through Arrow: Python values of TIMESTAMPTZ would need pytz.
+                found = connection.sql(sql, params=list(values)).to_arrow_table()
+                return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
+
+            return kept_letters(wanted, tables, ask, quote, _SPELLING)
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -96,27 +89,3 @@ class DuckDbDatabase(Database):
                 # A name that is no table must not become a variable of this program.
                 self._connection.execute("SET python_enable_replacements = false")
         return self._connection
-
-
-def _conditions(wanted: DeadLetterFilter) -> tuple[list[str], list[Any]]:
-    conditions, values = ["true"], []
-    if wanted.table:
-        schema, table = split_table(wanted.table)
-        conditions.append("lower(target) = lower(?)" if schema else "ends_with(lower(target), '.' || lower(?))")
-        values.append(f"{schema}.{table}" if schema else table)
-    if wanted.reason:
-        conditions.append("reason = ?")
-        values.append(wanted.reason)
-    if wanted.source:
-        conditions.append("contains(source, ?)")
-        values.append(wanted.source)
-    if wanted.id:
-        conditions.append("starts_with(id, ?)")
-        values.append(wanted.id)
-    return conditions, values
-
-
-def _letter(row: dict[str, Any]) -> DeadLetter:
-    row["offset"] = row.pop("record_offset")
-    created: datetime = row.pop("created_at")
-    return DeadLetter(**row, created_at=created)

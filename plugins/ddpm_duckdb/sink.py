@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -15,7 +16,7 @@ from ddpm_duckdb import catalog
 from ddpm_duckdb.checks import INCOMING, Checks
 from ddpm_duckdb.connection import connect
 from ddpm_duckdb.errors import translated
-from ddpm_duckdb.options import DuckDbOptions
+from ddpm_duckdb.options import IN_MEMORY, DuckDbOptions
 from ddpm_duckdb.types import quote, sql_type
 
 TRIM_BYTES = 4 << 20
@@ -34,6 +35,10 @@ class DuckDbSink(TableSink):
     """
 
     options: DuckDbOptions
+    transaction_bytes = 24 << 20
+    transaction_seconds = 1.0
+    """DuckDB writes what fills a row group, 122,880 rows, straight into the file; smaller transactions go through its log, and are
+    written a second time by a checkpoint."""
     dialect = Dialect(
         name="DuckDB",
         placeholder="?",
@@ -58,12 +63,21 @@ class DuckDbSink(TableSink):
     def connect(self) -> None:
         self.disconnect()
         self._connection = connect(self.options.path)
+        # A checkpoint would write the row groups at the ends of large transactions again, with their neighbours, to make fewer of them.
+        self.fetch("SET max_vacuum_tasks = 0")
         if self.options.memory_limit:
             self.fetch(f"SET memory_limit = '{self.options.memory_limit}'")
         schema, table = catalog.spelling(self.fetch, self.schema_name, self.table_name)
         if (schema, table) != (self.schema_name, self.table_name):  # Positions are kept by the name as it is stored.
             super().__init__(self.options, self.context, schema=schema, table=table)
+
+    def make_schema(self) -> None:
         self.fetch(f"CREATE SCHEMA IF NOT EXISTS {self.quote(self.schema_name)}")
+
+    def inspect(self) -> None:
+        if self.options.path == IN_MEMORY or not Path(self.options.path).exists():
+            return  # Connecting would make it.
+        super().inspect()
 
     def disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -98,9 +112,10 @@ class DuckDbSink(TableSink):
         connection = self._open_connection()
         with translated(self.options.path):
             result = connection.execute(sql, list(parameters)) if parameters else connection.execute(sql)
-            if not result.description or (result.description[0][0] == "Count" and "RETURNING" not in sql):
-                return []
-            return result.fetchall()
+            return result.fetchall() if result.description else []
+
+    def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        return int(self.fetch(sql, parameters)[0][0])  # DuckDB's result of it is one row with the count.
 
     def _open_connection(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:
@@ -121,6 +136,13 @@ class DuckDbSink(TableSink):
 
     def column_type(self, field: pa.Field) -> str:
         return sql_type(field.type)
+
+    def can_widen(self, column: str) -> bool:
+        table = self._table
+        if table is None or table.depended_on:  # DuckDB changes no table that an index or a foreign key depends on,
+            return False
+        keyed = [names for unique in table.uniques for names in unique.columns]
+        return column not in keyed and not table.references  # and no column that a key or a foreign key is made of.
 
     def describe(self) -> TargetTable | None:
         with translated(self.options.path):

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg2
 import psycopg2.extensions
 import pyarrow as pa
 
-from ddpm_core import ConfigError, Database, DdpmError, DeadLetter, DeadLetterFilter, RetryableError, split_table
+from ddpm_core import (
+    ConfigError,
+    Database,
+    DdpmError,
+    DeadLetter,
+    DeadLetterFilter,
+    LetterSpelling,
+    RetryableError,
+    kept_letters,
+)
 from ddpm_postgres import result, session
 from ddpm_postgres.errors import of_statement, plain
 
 ROWS = 5000
-_COLUMNS = (
-    "id", "pipeline", "source", "partition", "record_offset", "byte_offset", "stage", "reason", "message", "plugin",
-    "plugin_version", "sink", "payload", "payload_kind", "view::text", "attempts", "created_at", "target",
-)  # fmt: skip
+_SPELLING = LetterSpelling("%s", view="{c}::text")
 
 
 def open_database(address: str) -> PostgresDatabase:
@@ -60,19 +66,15 @@ class PostgresDatabase(Database):
                 [self.dead_letter_table],
             )
             schemas = [name for (name,) in cursor.fetchall()]
-            found: list[DeadLetter] = []
-            for schema in schemas:
-                conditions, values = _conditions(wanted, schema)
-                table = f"{session.quote_name(schema)}.{self.dead_letter_table}".replace("%", "%%")
-                cursor.execute(
-                    f"SELECT {', '.join(_COLUMNS)} FROM {table} WHERE {conditions} "
-                    "ORDER BY created_at DESC, source, record_offset LIMIT %s",
-                    [*values, wanted.limit],
-                )
-                found += [_dead_letter(row) for row in cursor.fetchall()]
+            tables = {schema: f"{_quoted(schema)}.{_quoted(self.dead_letter_table)}" for schema in schemas}
+
+            def ask(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+                cursor.execute(sql, tuple(values))
+                return cursor.fetchall()
+
+            found = kept_letters(wanted, tables, ask, _quoted, _SPELLING)
             cursor.execute("ROLLBACK")
-        found.sort(key=lambda letter: letter.created_at, reverse=True)
-        return found[: wanted.limit]
+        return found
 
     def close(self) -> None:
         with contextlib.suppress(psycopg2.Error):
@@ -162,25 +164,6 @@ def _by_column(cursor: Any) -> list[list[str | None]]:
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in cursor.description or ()]
 
 
-def _conditions(wanted: DeadLetterFilter, schema: str) -> tuple[str, list[Any]]:
-    conditions, values = ["true"], []
-    if wanted.table:
-        in_schema, table = split_table(wanted.table)
-        conditions.append("target = %s" if in_schema in (None, schema) else "false AND target = %s")
-        values.append(f"{schema}.{table}")
-    if wanted.reason:
-        conditions.append("reason = %s")
-        values.append(wanted.reason)
-    if wanted.source:
-        conditions.append("position(%s in source) > 0")
-        values.append(wanted.source)
-    if wanted.id:
-        conditions.append("starts_with(id, %s)")
-        values.append(wanted.id)
-    return " AND ".join(conditions), values
-
-
-def _dead_letter(row: tuple[Any, ...]) -> DeadLetter:
-    values = list(row)
-    values[_COLUMNS.index("payload")] = bytes(values[_COLUMNS.index("payload")])
-    return DeadLetter(*values)
+def _quoted(name: str) -> str:
+    """For statements with parameters, where `%` is special."""
+    return session.quote_name(name).replace("%", "%%")

@@ -8,31 +8,13 @@ always one of the environment, never of the data.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
 
-from ddpm_core import DdpmError, FatalError, RetryableError
+from ddpm_core import DdpmError, FatalError, Refusal, RetryableError
 
 MAX_MESSAGE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The server took a row for bad data.
-
-    Attributes:
-        sqlstate: Its own code.
-        reason: Ours.
-        message: The server's message and detail.
-        row: The row that COPY was at, from 0, or None where it did not say.
-    """
-
-    sqlstate: str
-    reason: str
-    message: str
-    row: int | None
 
 
 _REASONS = {
@@ -107,7 +89,7 @@ def of_statement(error: psycopg2.Error, where: str) -> DdpmError:
 
 
 def refusal(error: psycopg2.Error, table: str) -> Refusal | None:
-    """What is wrong with a row, or None when the error is not about a row's values.
+    """What is wrong with a row, or None when the error is not about a row's values. Its code is the SQLSTATE.
 
     Args:
         error: What COPY or INSERT raised.

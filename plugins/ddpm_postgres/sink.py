@@ -19,15 +19,16 @@ from ddpm_core import (
     Document,
     FatalError,
     PluginError,
+    Refusal,
     Reject,
     RetryableError,
     TableSink,
     TargetTable,
+    isolate,
     split_table,
 )
 from ddpm_postgres import catalog, copy, session
-from ddpm_postgres.errors import MISFIT, Refusal, of_statement, refusal
-from ddpm_postgres.isolate import isolate
+from ddpm_postgres.errors import MISFIT, of_statement, refusal
 from ddpm_postgres.options import PostgresOptions
 from ddpm_postgres.types import Column, ddl
 
@@ -90,6 +91,8 @@ class PostgresSink(TableSink):
             found = self.fetch("SELECT current_schema()")[0][0] or "public"
             if found != self.schema_name:  # Only now is it known where the table lies: begin again from there.
                 super().__init__(self.options, self.context, schema=found, table=self.table_name)
+
+    def make_schema(self) -> None:
         if not self.fetch("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", [self.schema_name]):
             self.fetch(f"CREATE SCHEMA {self.quote(self.schema_name)}")
 
@@ -168,6 +171,11 @@ class PostgresSink(TableSink):
             cursor.execute(sql, tuple(parameters))
             return list(cursor.fetchall()) if cursor.description else []
 
+    def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        with self._cursor() as cursor:
+            cursor.execute(sql, tuple(parameters))
+            return cursor.rowcount
+
     def quote(self, name: str) -> str:
         return session.quote_name(name).replace("%", "%%")
 
@@ -228,7 +236,7 @@ class PostgresSink(TableSink):
         """Straight in while all keys are new, which is twice as fast; from the first one that exists on through staging."""
         if not self._keys_exist:
             refused = self._copy(data, self._target_sql, self.table_name)
-            if refused is None or refused.sqlstate != "23505":
+            if refused is None or refused.code != "23505":
                 return refused
             self._keys_exist = True
         names = tuple(data.schema.names)
@@ -301,7 +309,7 @@ class PostgresSink(TableSink):
     def _trusted(self, refused: Refusal, encoding: copy.Encoding, data: pa.RecordBatch) -> Refusal:
         """COPY CSV counts lines, and a value may hold line breaks: then the number says nothing."""
         if encoding == "csv" and refused.row is not None and any(map(_breaks_lines, data.columns)):
-            return Refusal(refused.sqlstate, refused.reason, refused.message, None)
+            return Refusal(refused.code, refused.reason, refused.message, None)
         return refused
 
     def _raise_misfit(self, error: psycopg2.Error) -> NoReturn:

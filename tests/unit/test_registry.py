@@ -11,7 +11,7 @@ import pytest
 from ddpm_core.errors import ConfigError, PluginError
 from ddpm_core.plugin.events import Event, RunStarted
 from ddpm_core.plugin.hookspecs import hookimpl
-from ddpm_core.plugin.specs import FormatSpec, SinkSpec
+from ddpm_core.plugin.specs import FormatSpec, SinkSpec, SourceSpec
 from ddpm_core.registry import DISABLE, Registry
 
 
@@ -162,6 +162,49 @@ def test_the_longest_suffix_decides_the_format() -> None:
         assert found is not None
         assert found.spec.name == wanted
     assert registry.format_for("x.txt") is None
+
+
+def test_packed_names_and_urls_are_of_the_format_of_what_is_in_them() -> None:
+    registry = Registry()
+    registry.add(formats("log", suffixes=(".log",)), entry_point="a", distribution="a", version="1")
+    for name in ("x.log.gz", "https://host/x.log?at=1", "s3://b/x.LOG.zst", "all.zip/x.log"):
+        found = registry.format_for(name)
+        assert found is not None
+        assert found.spec.name == "log"
+    assert registry.format_for("x.gz") is None
+
+
+def test_an_address_picks_its_sink_and_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "folder.db").mkdir()
+    sinks = (
+        SinkSpec(name="base", summary="A database", build="x:y", schemes=("mysql", "sql"), suffixes=(".db",)),
+        SinkSpec(name="folder", summary="Files", build="x:y", schemes=("s3",), folders=True),
+        SinkSpec(name="printed", summary="Standard output", build="x:y", addresses=("-",)),
+    )
+    registry = Registry()
+    registry.add(plugin(ddpm_sinks=lambda: sinks), entry_point="a", distribution="a", version="1")
+    source = SourceSpec(name="rows", summary="Rows", build="x:y", schemes=("mysql",), decodes=True)
+    registry.add(plugin(ddpm_sources=lambda: [source]), entry_point="b", distribution="b", version="1")
+    for address, wanted in (
+        ("mysql+pymysql://h/db", "base"),
+        ("sql+crate://h", "base"),
+        ("x.db", "base"),
+        ("S3://bucket/x.db", "folder"),
+        ("new/", "folder"),
+        ("out", "folder"),
+        ("out/x.db/", "folder"),
+        ("folder.db", "base"),
+        ("-", "printed"),
+        ("new", None),
+        ("ftp://h/x.db", None),
+    ):
+        found = registry.sink_for(address)
+        assert (found.spec.name if found else None) == wanted, address
+    for path, reader in (("mysql+x://h", "rows"), ("a.json", None), ("s3://b/k", None)):
+        made = registry.source_for(path)
+        assert (made.spec.name if made else None) == reader, path
 
 
 def test_an_observer_that_fails_does_not_silence_the_others() -> None:

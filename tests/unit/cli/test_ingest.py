@@ -363,12 +363,14 @@ def test_the_engine_is_asked_what_was_typed(run, engine):
         "ingest", "a.json", "b", "--format", "json", "--to", "x.duckdb", "--table", "s.t", "--mode", "upsert", "--key", "a,b",
         "--key", '"c,d"', "--columns", "ts=timestamp", "-o", "format.max_depth=64", "--option", "sink.x=1", "--again",
         "--on-error", "fail", "--retry-for", "5m", "--max-reject-share", "10%", "--max-rejects-in-a-row", "7",
+        "--schema", "freeze", "--max-record-bytes", "2MiB", "--max-depth", "9",
     )  # fmt: skip
 
     assert vars(engine.request) == {
         "paths": ("a.json", "b"), "format": "json", "to": "x.duckdb", "table": "s.t", "mode": "upsert", "key": ("a", "b", "c,d"),
         "columns": "ts=timestamp", "options": ("format.max_depth=64", "sink.x=1"), "again": True, "on_error": "fail",
         "retry_for": 300.0, "reject_share": 0.1, "reject_run": 7,
+        "evolve": False, "max_record_bytes": 2 << 20, "max_depth": 9,
     }  # fmt: skip
 
 
@@ -391,6 +393,12 @@ def vars_of(request: IngestRequest) -> dict:
         (("--max-reject-share", "5"), "Invalid value for '--max-reject-share': '5' is no share; write 5% or 0.05"),
         (("--key", "a,,b"), "Invalid value for '--key' / '-k': 'a,,b' has an empty name in it"),
         (("--mode", "merge"), "Invalid value for '--mode': 'merge' is not one of 'append', 'replace', 'upsert'."),
+        (("--max-record-bytes", "0"), "Invalid value for '--max-record-bytes': '0' is no size; write 1000000, 16MiB or 1GB"),
+        (
+            ("--max-record-bytes", "1 pound"),
+            "Invalid value for '--max-record-bytes': '1 pound' is no size; write 1000000, 16MiB or 1GB",
+        ),
+        (("--schema", "grow"), "Invalid value for '--schema': 'grow' is not one of 'evolve', 'freeze'."),
         (("--max-rejects-in-a-row", "0"), "Invalid value for '--max-rejects-in-a-row': 0 is not in the range x>=1."),
     ],
 )
@@ -405,6 +413,12 @@ def test_a_value_that_makes_no_sense_exits_2_in_clicks_style(run, engine, args, 
 def test_durations_may_have_a_unit(run, engine, text, seconds):
     run("ingest", "a", "--retry-for", text)
     assert engine.request.retry_for == seconds
+
+
+@pytest.mark.parametrize(("text", "size"), [("1000", 1000), ("1kB", 1000), ("16MiB", 16 << 20), ("1.5 gib", 3 << 29)])
+def test_sizes_may_have_a_unit(run, engine, text, size):
+    run("ingest", "a", "--max-record-bytes", text)
+    assert engine.request.max_record_bytes == size
 
 
 def test_standard_input_without_a_format_exits_2(run, registry):

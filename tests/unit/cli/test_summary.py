@@ -20,4 +20,4 @@ def test_a_target_that_cannot_be_queried_gets_no_query() -> None:
 
 def test_dead_letters_in_a_file_are_shown_whatever_the_target() -> None:
     kept = report(queryable=False, dead_letter_file="dead.ndjson")
-    assert summary_lines(kept, "out.folder")[-1] == "Look at the rejects:  cat dead.ndjson"
+    assert summary_lines(kept, "out.folder")[-1] == "Look at the rejects:  ddpm dlq list --db dead.ndjson"

@@ -108,6 +108,17 @@ def complaint(engine: Any, source: Source | None = None, **more: Any) -> tuple[s
             "gave an origin that is an Int32Array, not an Arrow array of int32 without nulls",
             WHOSE,
         ),
+        (Parsed(rows("x"), 1, filtered=-1), "gave filtered=-1, which is no count", WHOSE),
+        (
+            Parsed(rows("x"), 3, [Reject(2, "bad", "bad")], origin=int32(0)),
+            "gave 3 records, of which 2 are in its rows and rejects and 0 in `filtered`",
+            "Every record is the origin of a row, a Reject, or counted in `filtered`.",
+        ),
+        (
+            Parsed(rows("x", "y"), 3, origin=int32(1, 1), filtered=3),
+            "gave 3 records, of which 1 are in its rows and rejects and 3 in `filtered`",
+            "Every record is the origin of a row, a Reject, or counted in `filtered`.",
+        ),
         (Parsed(None, 1, [Reject(1, "bad", "bad")]), "rejected number 1 of 1 records of the step, counted from 0", WHOSE),
         (Parsed(None, 1, [Reject(-1, "bad", "bad")]), "rejected number -1 of 1 records of the step, counted from 0", WHOSE),
         (Parsed(None, 1, ["bad"]), "in its rejects gave a str, not a Reject", WHOSE),  # type: ignore[list-item]
@@ -123,6 +134,12 @@ def test_a_step_that_cannot_be_right_stops_the_run_before_it_lands(engine, step:
     said = f"format lines (ddpm-test 1.0) broke its contract: parse_document {what}"
     assert complaint(engine, parser=parser) == (said, hint)
     assert engine.lines in ([], ["before"])
+
+
+def test_records_that_a_format_filters_are_accounted_for(engine) -> None:
+    step = Parsed(rows("x", "y"), 5, [Reject(4, "bad", "bad"), Reject(1, "bad", "its second row")], origin=int32(0, 1), filtered=2)
+    report = engine.run(ListSource.of_documents({"a": b"x"}), parser=Steps(step), reject_share=1.0)
+    assert (report.records, report.rows, report.rejected) == (5, 2, 2)
 
 
 def test_a_parser_that_forgets_to_yield_is_told_so(engine) -> None:

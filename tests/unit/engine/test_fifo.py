@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from io import BytesIO
 
 import pytest
@@ -60,6 +61,38 @@ def test_chunks_of_an_atomic_document_are_taken_one_by_one() -> None:
     for one in pieces:
         fifo.put(one)
     assert [fifo.take(1000) for _ in range(2)] == [[pieces[0]], [pieces[1]]]
+
+
+def test_what_may_join_a_group_is_taken_up_to_the_room_that_is_left() -> None:
+    fifo = Fifo(1000)
+    pieces = [piece(n, 40) for n in range(4)]
+    for one in pieces:
+        fifo.put(one)
+    fifo.put(End())
+    assert fifo.take(50) == pieces[:1]
+    assert fifo.take_more(100, 0.0) == pieces[1:3]
+    assert fifo.take_more(39, 0.0) == []
+    assert fifo.take_more(40, 0.0) == pieces[3:]
+    assert fifo.take_more(1000, 0.0) == []
+    assert fifo.take(1000) == End()
+
+
+def test_a_chunk_that_must_be_committed_alone_joins_no_group() -> None:
+    fifo = Fifo(1000)
+    alone = piece(0, 1, atomic=True)
+    fifo.put(alone)
+    assert fifo.take_more(1000, 0.0) == []
+    assert fifo.take(1000) == [alone]
+
+
+def test_a_group_waits_for_more_until_its_moment_or_until_the_other_side_has_gone() -> None:
+    fifo = Fifo(1000)
+    late = piece(0, 1)
+    threading.Timer(0.01, fifo.put, [late]).start()
+    assert fifo.take_more(1000, time.monotonic() + 30) == [late]
+    assert fifo.take_more(1000, time.monotonic() + 0.01) == []
+    threading.Timer(0.01, fifo.close).start()
+    assert fifo.take_more(1000, time.monotonic() + 30) == []
 
 
 def test_a_full_queue_holds_the_reader_until_bytes_are_released() -> None:

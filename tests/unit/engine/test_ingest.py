@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from ddpm_core.engine.report import Report
 from ddpm_core.errors import ConfigError
 from ddpm_core.plugin.hookspecs import hookimpl
 from ddpm_core.plugin.specs import BuildContext, FormatSpec, Plugin, SinkSpec
-from ddpm_core.plugin.table_sink import TableOptions
+from ddpm_core.plugin.table_options import TableOptions
 from ddpm_core.registry import Registry
 from ddpm_core.testing.doubles import LineParser, MemorySink, MemoryStore
 
@@ -180,10 +181,11 @@ def test_an_unknown_format_tells_the_nearest(registry: Registry, tmp_path: Path)
 def test_an_address_that_no_sink_takes_names_those_that_do(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("1\n")
     assert refused(registry, tmp_path / "a.txt", to="mysql://host/db") == (
-        "no installed sink takes mysql:// addresses\nKnown: memory, plain."
+        "no installed sink takes mysql:// addresses\nKnown: gs, memory, plain, s3."
     )
     assert refused(registry, tmp_path / "a.txt", to="out.xlsx") == (
-        "cannot tell what kind of database 'out.xlsx' is\nUse a URL, or a file name that ends in .duckdb."
+        "cannot tell what kind of database 'out.xlsx' is\nUse a URL, a file name that ends in .duckdb, "
+        "a folder with a slash at its end, or - for standard output."
     )
 
 
@@ -266,15 +268,14 @@ def test_a_builder_that_fails_is_named(registry: Registry, tmp_path: Path) -> No
         build_parser(broken, {}, BuildContext())
 
 
-def test_a_compressed_file_is_told_how_to_unpack_it(registry: Registry, tmp_path: Path) -> None:
-    for name in ("a.txt.gz", "b.dat.zst"):
-        (tmp_path / name).write_bytes(b"")
-    with pytest.raises(ConfigError) as caught:
-        run(registry, tmp_path / "a.txt.gz", tmp_path / "b.dat.zst")
-    assert str(caught.value) == (
-        f"{tmp_path}/a.txt.gz: compressed files are not read (unpack it on the way: gzip -dc FILE | ddpm ingest --format lines)\n"
-        f"{tmp_path}/b.dat.zst: compressed files are not read (unpack it on the way: zstd -dc FILE | ddpm ingest --format NAME)"
+def test_a_compressed_file_is_of_the_format_and_for_the_table_of_what_is_in_it(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "b.dat.zst").write_bytes(b"")
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"1\n2\n"))
+    assert refused(registry, tmp_path / "b.dat.zst") == (
+        f"{tmp_path}/b.dat.zst: no installed format has this suffix (name one with --format: lines)"
     )
+    report = run(registry, tmp_path / "a.txt.gz")
+    assert [(document.table, document.rows) for document in report.documents] == [("a", 2)]
 
 
 def test_an_empty_address_is_not_taken_for_the_default(registry: Registry, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from ddpm_core.engine.report import Report
 from ddpm_core.engine.runner import Runner
 from ddpm_core.errors import RetryableError
 from ddpm_core.plugin.format import Parser
-from ddpm_core.plugin.specs import FormatSpec, Plugin, SinkSpec, SourceSpec
+from ddpm_core.plugin.specs import BuildContext, FormatSpec, Plugin, SinkSpec, SourceSpec
 from ddpm_core.records import Document, Parsed, Reject
 from ddpm_core.testing.doubles import MemorySink, MemoryStore
 from ddpm_core.testing.streams import SimulatedCrash
@@ -89,11 +89,19 @@ FAULTS = st.builds(
 GROWTH = st.tuples(st.integers(0, 1), st.lists(st.sampled_from(["row", "row", "bad", "refused"]), min_size=1, max_size=9))
 
 
+class Gathering(MemorySink):
+    """Its rounds grow while they are written, to some chunks or to the end of what can be read."""
+
+    transaction_bytes = 60
+    transaction_seconds = 30.0
+
+
 class World:
     """Files, a store that outlives the runs, and what should be in it."""
 
-    def __init__(self, folder: Path, *, resumable: bool) -> None:
+    def __init__(self, folder: Path, *, resumable: bool, gathers: bool) -> None:
         self.folder = folder
+        self.sink = Gathering if gathers else MemorySink
         self.store = MemoryStore(refuse=lambda row: "refused" if "refused" in row["line"] else "")
         self.resumable = resumable
         self.lines: list[list[str]] = [[], []]
@@ -118,14 +126,14 @@ class World:
             Pipeline(
                 name="model",
                 source=(
-                    FilesSource(FilesOptions(paths=paths, again=again)),
+                    FilesSource(FilesOptions(paths=paths, again=again), BuildContext()),
                     Plugin(SourceSpec(name="files", summary="Files", build="x:y"), **OF),
                 ),
                 parser=(
                     Lines(fault.lines_per_step, crash_at, resumable=self.resumable),
                     Plugin(FormatSpec(name="lines", summary="Lines", parser="x:y"), **OF),
                 ),
-                sinks=[SinkUse("memory", MemorySink(store), Plugin(SinkSpec(name="memory", summary="Memory", build="x:y"), **OF))],
+                sinks=[SinkUse("memory", self.sink(store), Plugin(SinkSpec(name="memory", summary="Memory", build="x:y"), **OF))],
                 settings=Settings(retry_for=retry_for, reject_share=1.0),
             )
         )
@@ -165,17 +173,18 @@ class World:
             assert letters == sorted([line for line in lines if "row" not in line] * takings)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
+    st.booleans(),
     st.booleans(),
     st.lists(st.one_of(GROWTH, FAULTS), min_size=1, max_size=7),
     FAULTS,
 )
 def test_every_record_is_there_once_whatever_happened(
-    resumable: bool, history: list[Fault | tuple[int, list[str]]], last: Fault
+    resumable: bool, gathers: bool, history: list[Fault | tuple[int, list[str]]], last: Fault
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder), resumable=resumable)
+        world = World(Path(folder), resumable=resumable, gathers=gathers)
         world.grow(0, ["row", "bad"])
         for event in history:
             if isinstance(event, Fault):

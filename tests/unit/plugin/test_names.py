@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpm_core import ConfigError, split_table
+from ddpm_core.plugin.names import data_name, scheme_of
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,29 @@ def test_any_two_names_survive_quoting(schema: str, table: str) -> None:
 
     assert split_table(f"{quoted(schema)}.{quoted(table)}") == (schema, table)
     assert split_table(quoted(table)) == (None, table)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a/b/events.json", "events.json"),
+        ("a/events.json.gz", "events.json"),
+        ("EVENTS.JSON.GZ", "EVENTS.JSON"),
+        ("https://host/x/orders.csv.zst?token=a/b.txt#c", "orders.csv"),
+        ("s3://lake/orders.csv.bz2", "orders.csv"),
+        ("all.zip/orders.csv.xz", "orders.csv"),
+        ("what?.json", "what?.json"),
+        ("s3://lake/no#1?.json.gz", "no#1?.json"),
+        (".gz", ".gz"),
+    ],
+)
+def test_the_name_of_data_is_the_last_part_without_its_packing(path: str, name: str) -> None:
+    assert data_name(path) == name
+
+
+@pytest.mark.parametrize(
+    ("address", "scheme"),
+    [("mysql+pymysql://h/db", "mysql"), ("S3://b/k", "s3"), ("a/b.json", ""), ("c:/x", ""), ("sql+crate://h", "sql")],
+)
+def test_the_scheme_of_a_url_is_without_its_driver(address: str, scheme: str) -> None:
+    assert scheme_of(address) == scheme

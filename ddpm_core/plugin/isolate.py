@@ -1,22 +1,41 @@
-"""Finding the rows that the server refuses, and keeping all others, in few statements."""
+"""Finding the rows that a database refuses, and keeping all others, in few statements."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+from ddpm_core.records import Reject
 
-from ddpm_core import Reject
-from ddpm_postgres.errors import Refusal
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PATIENCE = 4
 """Refusals in one batch after which smaller pieces are tried, so that many bad rows do not send the batch over and over."""
 
 
-def isolate(data: pa.RecordBatch, attempt: Callable[[pa.RecordBatch], Refusal | None]) -> list[Reject]:
-    """Put in every row that the server takes. Returns the others.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The database took a row for bad data.
 
-    A row is set aside only if the server named it in a COPY error (it was judging just that row), or refused it alone.
+    Attributes:
+        code: Its own code.
+        reason: Ours, stable, such as `unique_violation`.
+        message: Its own words.
+        row: The row that it was at, from 0, or None where it did not say.
+    """
+
+    code: str
+    reason: str
+    message: str
+    row: int | None = None
+
+
+def isolate(data: pa.RecordBatch, attempt: Callable[[pa.RecordBatch], Refusal | None]) -> list[Reject]:
+    """Put in every row that the database takes. Returns the others.
+
+    A row is set aside only if the database named it (it was judging just that row), or refused it alone.
 
     Args:
         data: The rows.

@@ -1,4 +1,4 @@
-"""Finding refused rows: against a pretended server, with every set of bad rows."""
+"""Finding refused rows: against a pretended database, with every set of bad rows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddpm_postgres.errors import Refusal
-from ddpm_postgres.isolate import isolate
+from ddpm_core import Refusal, isolate
 
 
 class PretendServer:
