@@ -1,0 +1,1 @@
+"""Format `arrow`: Apache Arrow IPC files and streams, and Feather."""

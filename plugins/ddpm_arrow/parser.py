@@ -1,0 +1,124 @@
+"""The parser of Arrow IPC files and streams."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import BinaryIO, ClassVar, cast
+
+import pyarrow as pa
+
+from ddpm_arrow.cursor import Cursor
+from ddpm_arrow.errors import invalid, translated
+from ddpm_arrow.feed import Feed
+from ddpm_arrow.file_form import FileForm
+from ddpm_arrow.limits import Limits
+from ddpm_arrow.magic import form_of
+from ddpm_arrow.message import Message
+from ddpm_arrow.options import ArrowOptions
+from ddpm_arrow.pacing import rows_at_once
+from ddpm_arrow.plain import plain_batch, plain_dictionaries
+from ddpm_arrow.schema_checks import check_columns
+from ddpm_arrow.stream_form import StreamForm
+from ddpm_arrow.validity import BrokenError, is_all_text, set_aside
+from ddpm_core import BuildContext, Document, Parsed, Parser, read_fully
+
+_Messages = Callable[[Cursor], Iterator[Message]]
+
+
+def build(options: ArrowOptions, context: BuildContext) -> ArrowParser:
+    """The parser for a run."""
+    return ArrowParser(options, context)
+
+
+class ArrowParser(Parser):
+    """Reads one record batch after the other, cut into steps; a record is a row.
+
+    `resume` is the batch and the row in it where the next step starts.
+    """
+
+    resumable: ClassVar[bool] = True
+
+    def __init__(self, options: ArrowOptions, context: BuildContext) -> None:
+        self._max_bytes = options.max_batch_bytes
+        self._context = context
+
+    def expect(self, schema: pa.Schema) -> None:
+        """Nothing to learn: the document says what its columns are."""
+
+    def parse_document(self, document: Document) -> Iterator[Parsed]:
+        beginning = read_fully(document.stream, 8)
+        limits = Limits(document.name, self._max_bytes)
+        if form_of(document.name, beginning) == "stream":
+            stream_form = StreamForm(document.name, document.stream, beginning, limits)
+            yield from self._steps(document, stream_form.messages)
+            return
+        if not document.stream.seekable():
+            document = replace(document, stream=cast("BinaryIO", _Rejoined(beginning, document.stream)))
+        stream = document.seekable()
+        try:
+            yield from self._steps(document, FileForm(document.name, stream, limits).messages)
+        finally:
+            if stream is not document.stream:
+                stream.close()
+
+    def _steps(self, document: Document, messages: _Messages) -> Iterator[Parsed]:
+        name, cursor = document.name, Cursor(document.start)
+        feed = Feed(messages(cursor))
+        with translated(name):
+            reader = pa.ipc.open_stream(feed)
+            check_columns(name, reader.schema)
+        while True:
+            with translated(name, lambda: f" in record batch {max(cursor.batch, 0) + 1}"):
+                batch = _next(reader)
+            if batch is None:
+                return
+            yield from self._steps_of(name, batch, cursor, feed.nbytes)
+            cursor.passed()
+
+    def _steps_of(self, name: str, batch: pa.RecordBatch, cursor: Cursor, nbytes: int) -> Iterator[Parsed]:
+        number, rows = cursor.batch, batch.num_rows
+        where = f" in record batch {number + 1}"
+        try:
+            all_text = is_all_text(batch)
+        except BrokenError as error:
+            raise invalid(name, str(error), where) from None
+        with translated(name, lambda: where):
+            at_once = rows_at_once(name, batch, self._context, self._max_bytes, where)
+            batch = plain_dictionaries(batch)
+        for row in range(cursor.rows, rows, at_once):
+            with translated(name, lambda: where):
+                data = plain_batch(batch.slice(row, at_once))
+                made = (data, None, []) if all_text else set_aside(data)
+            end = min(row + at_once, rows)
+            yield Parsed(
+                data=made[0],
+                records=end - row,
+                rejects=made[2],
+                origin=made[1],
+                resume={"batch": number + 1, "row": 0} if end == rows else {"batch": number, "row": end},
+                nbytes=nbytes * end // rows - nbytes * row // rows,
+            )
+
+
+class _Rejoined(io.RawIOBase):
+    """A stream that cannot seek and whose first bytes have been read already."""
+
+    def __init__(self, beginning: bytes, stream: BinaryIO) -> None:
+        super().__init__()
+        self._beginning = beginning
+        self._stream = stream
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if not self._beginning:
+            return self._stream.read(-1 if size is None else size)
+        got, self._beginning = self._beginning, b""
+        return got
+
+
+def _next(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+    try:
+        return reader.read_next_batch()
+    except StopIteration:
+        return None

@@ -1,0 +1,1 @@
+"""Format `custom`: the user's own function, no package needed."""

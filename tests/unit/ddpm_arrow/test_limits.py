@@ -1,0 +1,198 @@
+"""Memory stays flat, whatever a file claims or hides."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+Write = Callable[..., bytes]
+MIB = 1 << 20
+HINT = "It may be damaged, or made to exhaust memory; if it is neither, raise the option max_batch_bytes."
+
+READ = """
+import resource, sys
+sys.path[:0] = {path!r}
+from ddpm_core import BuildContext, DataError, Document
+from ddpm_arrow.options import ArrowOptions
+from ddpm_arrow.parser import build
+
+def peak():  # Of this process alone; getrusage would begin with its parent's.
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize"))
+resource.setrlimit(resource.RLIMIT_AS, (used * 1024 + {room}, used * 1024 + {room}))
+before, rows = peak(), 0
+try:
+    with open(sys.argv[1], "rb") as stream:
+        for step in build(ArrowOptions(), BuildContext()).parse_document(Document("f.arrow", "p", stream)):
+            rows += step.records
+except DataError as error:
+    print(error.reason)
+print(rows, peak() - before)
+"""
+
+
+def read_with(data: bytes, room: int, path: Path) -> list[str]:
+    """What a process with so much room for memory says of a file: a reason, if it is refused; rows and kilobytes that it took."""
+    file = path / "f.arrow"
+    file.write_bytes(data)
+    command = [sys.executable, "-c", READ.format(path=sys.path, room=room), str(file)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def with_body_claim(data: bytes, claim: int) -> bytes:
+    """A stream whose first batch claims another length of its body."""
+    at = data.index(struct.pack("<q", pa.ipc.read_message(data[second_message(data) :]).body.size), second_message(data))
+    return data[:at] + struct.pack("<q", claim) + data[at + 8 :]
+
+
+def second_message(data: bytes) -> int:
+    return 8 + struct.unpack("<i", data[4:8])[0]
+
+
+@pytest.mark.parametrize(("claim", "reason"), [(1 << 40, "decompressed_size"), (400 * MIB, "arrow_truncated")])
+def test_a_claim_allocates_nothing(claim: int, reason: str, written: Write, tmp_path: Path) -> None:
+    data = with_body_claim(written(pa.table({"n": range(1000)}), stream=True), claim)
+    said, rows, grown = read_with(data, 200 * MIB, tmp_path)
+    assert (said, rows) == (reason, "0")
+    assert int(grown) < 60_000
+
+
+def test_a_body_that_claims_too_much_says_how_much(reading: Any, written: Write) -> None:
+    data = with_body_claim(written(pa.table({"n": range(1000)}), stream=True), 1 << 40)
+    assert str(reading(data).error) == (
+        f"f.arrow in message 2: it announces 1,099,511,627,776 bytes, and 536,870,912 are allowed at once\n{HINT}"
+    )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_metadata_that_claims_too_much_is_refused(stream: bool, reading: Any, written: Write) -> None:
+    data = bytearray(written(pa.table({"n": [1]}), stream=stream))
+    at = 4 if stream else len(data) - 10
+    data[at : at + 4] = struct.pack("<i", 2**31 - 1)
+    what = "its metadata cannot have" if stream else "its footer cannot have"
+    where = " in message 1" if stream else ""
+    error = reading(bytes(data)).error
+    assert error.message == f"f.arrow cannot be read as Arrow{where}: {what} 2,147,483,647 bytes"
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+def test_buffers_that_unpack_to_too_much_are_refused_before_they_are(codec: str, reading: Any, written: Write) -> None:
+    data = written(pa.table({"n": pa.repeat(pa.scalar(0, pa.int64()), 1_000_000)}), compression=codec)
+    assert len(data) < 100_000
+    error = reading(data, max_batch_bytes=MIB).error
+    assert str(error) == (
+        f"f.arrow in record batch 1: it has 8,000,000 bytes when decompressed, and 1,048,576 are allowed at once\n{HINT}"
+    )
+    assert reading(data, max_batch_bytes=8 * MIB).error is None
+
+
+def test_a_batch_larger_than_allowed_is_refused(reading: Any, written: Write) -> None:
+    error = reading(written(pa.table({"n": range(1000)})), max_batch_bytes=4000).error
+    assert str(error) == f"f.arrow in record batch 1: it announces 8,000 bytes, and 4,000 are allowed at once\n{HINT}"
+
+
+def test_dictionaries_are_counted_together(reading: Any, written: Write) -> None:
+    words = pa.array([f"{n:0500}" for n in range(10)]).dictionary_encode()
+    table = pa.table({"a": words, "b": words, "c": words})
+    error = reading(written(table), max_batch_bytes=12_000).error
+    assert error.message == ("f.arrow in dictionary 3: its dictionaries have 15,144 bytes together, and 12,000 are allowed")
+
+
+def test_billions_of_rows_of_nothing_are_refused(reading: Any, written: Write) -> None:
+    error = reading(written(pa.table({"n": pa.Array.from_buffers(pa.null(), 2_000_000_000, [None])}))).error
+    assert str(error) == f"f.arrow in record batch 1: it claims 2,000,000,000 rows in 0 bytes\n{HINT}"
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2_000_000_000], pa.int32()), pa.array(["x"]))
+    error = reading(written(pa.table({"n": runs}))).error
+    assert error.reason == "decompressed_size"
+
+
+def test_a_million_rows_of_nothing_are_only_many_steps(reading: Any, written: Write) -> None:
+    got = reading(written(pa.table({"n": pa.nulls(1_000_000)})))
+    assert sum(step.records for step in got.steps) == 1_000_000
+    assert max(step.records for step in got.steps) == 65_536
+
+
+def test_a_footer_that_names_a_batch_again_and_again_is_refused(reading: Any, written: Write) -> None:
+    data = written(pa.table({"n": range(10)}), rows=5)
+    footer = len(data) - 10 - struct.unpack("<i", data[-10:-6])[0]
+    blocks = [
+        at
+        for at in range(footer, len(data) - 34, 4)
+        if 0 < (first := struct.unpack_from("<q", data, at)[0]) < footer and data[first : first + 4] == b"\xff\xff\xff\xff"
+    ]
+    assert len(blocks) == 2
+    twice = bytearray(data)
+    twice[blocks[1] : blocks[1] + 24] = data[blocks[0] : blocks[0] + 24]
+    at = struct.unpack_from("<q", data, blocks[0])[0]
+    error = reading(bytes(twice)).error
+    assert error.message == (
+        f"f.arrow cannot be read as Arrow: its footer names a message at byte {at:,} that overlaps another, or lies outside"
+    )
+
+
+LONG = "x" * 100_000
+REPEATED = {
+    "dictionary": pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(1, pa.int32()), 2000), pa.array(["short", LONG])),
+    "runs": pa.RunEndEncodedArray.from_arrays(pa.array([2000], pa.int32()), pa.array([LONG])),
+    "list_view": pa.ListViewArray.from_arrays(
+        pa.repeat(pa.scalar(0, pa.int32()), 2000), pa.repeat(pa.scalar(1, pa.int32()), 2000), pa.array([LONG])
+    ),
+    "union": pa.UnionArray.from_dense(
+        pa.repeat(pa.scalar(0, pa.int8()), 2000), pa.repeat(pa.scalar(0, pa.int32()), 2000), [pa.array([LONG])]
+    ),
+}
+_VIEW = pa.array([LONG], pa.string_view()).buffers()
+REPEATED["view"] = pa.Array.from_buffers(
+    pa.string_view(), 2000, [None, pa.py_buffer(_VIEW[1].to_pybytes()[:16] * 2000), *_VIEW[2:]]
+)
+
+
+@pytest.mark.parametrize("kind", REPEATED)
+def test_a_long_text_that_every_row_repeats_is_unpacked_a_few_rows_at_a_time(kind: str, reading: Any, written: Write) -> None:
+    data = written(pa.table({"n": range(2000), "s": REPEATED[kind]}))
+    assert len(data) < 250_000
+    got = reading(data)
+    assert got.error is None
+    assert sum(step.records for step in got.steps) == 2000
+    assert max(step.records for step in got.steps) == 335
+    assert reading(data, max_batch_bytes=99_000).error.reason == "decompressed_size"
+
+
+def test_a_value_that_unpacks_to_too_much_is_refused(reading: Any, written: Write) -> None:
+    huge = pa.ListArray.from_arrays([0, 2**31 - 1], pa.Array.from_buffers(pa.null(), 2**31 - 1, [None]))
+    error = reading(written(pa.table({"l": huge}))).error
+    assert str(error) == (
+        f"f.arrow in record batch 1: a value of column 'l' may unpack to 2,147,483,648 bytes, and 536,870,912 are allowed\n{HINT}"
+    )
+
+
+def test_a_dictionary_of_views_that_unpacks_to_too_much_is_refused(reading: Any, written: Write) -> None:
+    words = pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), REPEATED["view"])
+    error = reading(written(pa.table({"w": words})), max_batch_bytes=MIB).error
+    assert error.message == (
+        "f.arrow in record batch 1: the dictionary of column 'w' may unpack to 200,000,000 bytes, and 1,048,576 are allowed"
+    )
+
+
+def test_a_file_ten_times_larger_takes_no_more_memory(tmp_path: Path) -> None:
+    grown = []
+    for batches in (4, 40):
+        sink = io.BytesIO()
+        batch = pa.record_batch({f"c{n}": pc.random(20_000, initializer=n) for n in range(5)})
+        with pa.ipc.new_file(sink, batch.schema) as writer:
+            for _ in range(batches):
+                writer.write_batch(batch)
+        grown.append(int(read_with(sink.getvalue(), 1 << 32, tmp_path)[-1]))
+    assert grown[1] <= grown[0] + 8_000, "the larger file has 29,000 kB more"
