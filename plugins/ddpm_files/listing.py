@@ -1,31 +1,32 @@
-"""Which files the paths of a user mean. Nothing is opened here."""
+"""Which documents the paths of a user mean, near and far. Of archives the directories are read, of nothing else the content."""
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
-import stat
-from collections.abc import Iterator
-from fnmatch import fnmatchcase
-from urllib.parse import unquote
+from concurrent.futures import ThreadPoolExecutor
 
-from ddpm_core import ConfigError, Problem
+from ddpm_core import ConfigError, DdpmError, FatalError, Problem
+from ddpm_files import local_listing, remote_listing, web
+from ddpm_files.names import STDIN, is_archive, is_remote, is_web, member_name, printable
+from ddpm_files.opener import Opener
 from ddpm_files.options import FilesOptions
+from ddpm_files.patterns import MAGIC, matches
 
-STDIN = "-"
+LISTING_SECONDS = 5.0
+"""How long a listing waits for a server: what is wrong with it is to be seen at once."""
 
-_MAGIC = re.compile(r"[*?\[]")
+_AT_ONCE = 16
 
 
 def documents(options: FilesOptions) -> list[str]:
     """The documents that the options mean, in the order given; those of one folder or pattern sorted.
 
     Folders are searched to any depth. Files and folders whose names begin with `.` or `_` are left out, unless they are named.
-    A file that several paths lead to is listed once, under its first name.
+    An archive means its members. A file that several paths lead to is listed once, under its first name.
 
     Raises:
         ConfigError: Some paths lead to nothing that can be read; every one of them is in it.
+        RetryableError: A server fails or cannot be reached.
     """
     names, problems = what_is_there(options)
     if problems:
@@ -35,176 +36,81 @@ def documents(options: FilesOptions) -> list[str]:
 
 def what_is_there(options: FilesOptions) -> tuple[list[str], dict[str, tuple[Problem, ...]]]:
     """The documents as in `documents`, and the paths that lead to nothing that can be read, each with why."""
+    opener = Opener(options, retry_for=LISTING_SECONDS)
+    remote = [path for path in dict.fromkeys(options.paths) if is_remote(path)]
+    found: dict[str, list[str] | DdpmError] = {}
+    if remote:
+        with ThreadPoolExecutor(min(_AT_ONCE, len(remote))) as pool:
+            found = dict(zip(remote, pool.map(lambda path: _attempt(path, opener), remote), strict=True))
     problems: dict[str, tuple[Problem, ...]] = {}
     names: dict[str, str] = {}
     for path in options.paths:
-        try:
-            for name in _resolve(path):
-                names.setdefault(name if name == STDIN else os.path.realpath(name), name)
-        except _NotThereError as error:
-            problems[path] = error.problems
+        result = found[path] if path in found else _attempt(path, opener)
+        match result:
+            case ConfigError():
+                problems[path] = result.problems
+            case FatalError():
+                problems[path] = (Problem("", result.message, result.hint),)
+            case DdpmError():
+                raise result
+            case _:
+                for name in result:
+                    names.setdefault(_identity(name, opener), name)
     return list(names.values()), problems
 
 
-def local_path(path: str) -> str:
-    """The path that a `file://` URL names; any other path as it is.
-
-    Raises:
-        ConfigError: The URL names another machine.
-    """
-    if path[:7].lower() != "file://":
-        return path
-    host, slash, rest = path[7:].partition("/")
-    if host not in ("", "localhost") or not slash:
-        raise ConfigError(Problem(path, "is not a file of this machine", "file URLs look like file:///folder/name"))
-    return unquote(slash + rest, errors="surrogateescape")
+def _attempt(path: str, opener: Opener) -> list[str] | DdpmError:
+    try:
+        return _resolve(path, opener)
+    except DdpmError as error:
+        return error
 
 
-class _NotThereError(Exception):
-    """A path leads to nothing that can be read."""
-
-    def __init__(self, *problems: Problem) -> None:
-        super().__init__(*problems)
-        self.problems = problems
-
-
-def _resolve(given: str) -> list[str]:
-    if given == STDIN:
+def _resolve(path: str, opener: Opener) -> list[str]:
+    if path == STDIN:
         return [STDIN]
-    try:
-        path = local_path(given)
-    except ConfigError as error:
-        raise _NotThereError(*error.problems) from None
-    if not path or "\0" in path:
-        raise _NotThereError(Problem(repr(given), "is not a path"))
-    try:
-        found = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        # What exists under exactly this name has been taken literally, pattern or not.
-        if _MAGIC.search(path):
-            return _pattern(given, path)
-        raise _NotThereError(_missing(given, path)) from None
-    except OSError as error:
-        raise _NotThereError(_unreadable(given, error)) from None
-    if stat.S_ISDIR(found.st_mode):
-        return _folder(given, path)
-    if stat.S_ISSOCK(found.st_mode):
-        raise _NotThereError(Problem(given, "is a socket, not a file"))
-    _check_readable([path])
-    return [path]
-
-
-def _folder(given: str, folder: str) -> list[str]:
-    files = _files_below(folder)
-    if not files:
-        raise _NotThereError(Problem(given, "the folder holds no files", "names that begin with . or _ are left out"))
-    _check_readable(files)
-    return files
-
-
-def _pattern(given: str, pattern: str) -> list[str]:
-    root = "/" if pattern.startswith("/") else ""
-    own_dot = "./" if pattern.startswith("./") else ""  # Scanning the working folder puts one before every name.
-    found = _expand(root, [part for part in pattern.split("/") if part])
-    matches = sorted({own_dot + path.removeprefix("./") for path in found})
-    files: list[str] = []
-    for match in matches:
-        if os.path.isdir(match):
-            files += _files_below(match)
-        elif os.path.isfile(match) or os.path.islink(match):
-            files.append(match)
-    if not files:
-        raise _NotThereError(Problem(given, "the pattern matches nothing" if not matches else "the pattern matches no files"))
-    _check_readable(files)
-    return files
-
-
-def _expand(base: str, parts: list[str]) -> Iterator[str]:
-    """The paths below `base` that match. Not glob's: its `**` never comes back from two links that form loops."""
-    if not parts:
-        yield base
-        return
-    head, rest = parts[0], parts[1:]
-    if head == "**":
-        for folder in _folders_below(base):
-            if rest:
-                yield from _expand(folder, rest)
-            else:
-                yield from (entry.path for entry in _entries(folder) if not entry.is_dir())
-    elif _MAGIC.search(head):
-        for entry in _entries(base, hidden=head[0] in "._"):
-            if fnmatchcase(entry.name, head):
-                yield from _expand(entry.path, rest)
+    if is_web(path):
+        web.check(path)
+    inside = opener.member_of(path)
+    if inside is not None:
+        return _members(path, *inside, opener)
+    if is_web(path):
+        opener.web_exists(path)
+        found = [path]
+    elif is_remote(path):
+        found = remote_listing.objects(path, opener.buckets.at(path))
     else:
-        path = os.path.join(base, head)
-        if os.path.lexists(path):
-            yield from _expand(path, rest)
+        found = local_listing.files(path)
+    return [name for one in found for name in _unpacked(one, opener)]
 
 
-def _files_below(folder: str) -> list[str]:
-    """Regular files, and links that lead nowhere: opening them says so, where leaving them out would lose them in silence."""
-    return sorted(
-        entry.path
-        for inner in _folders_below(folder)
-        for entry in _entries(inner)
-        if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
-    )
+def _unpacked(name: str, opener: Opener) -> list[str]:
+    """The members of an archive; of anything else its own name."""
+    if not opener.archives or not is_archive(name):
+        return [name]
+    inside = opener.directory(name)
+    if not inside:
+        raise ConfigError(Problem(printable(name), "the archive holds no files", "names that begin with . or _ are left out"))
+    return [member_name(name, member) for member in inside]
 
 
-def _folders_below(folder: str) -> Iterator[str]:
-    """The folder itself and all below it, through links, each once."""
-    seen: set[tuple[int, int]] = set()
-    waiting = [folder]
-    while waiting:
-        current = waiting.pop()
-        try:
-            found = os.stat(current or ".")
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise _NotThereError(_unreadable(current, error)) from None
-        identity = (found.st_dev, found.st_ino)
-        if identity in seen:
-            continue
-        seen.add(identity)
-        yield current
-        waiting += [entry.path for entry in _entries(current) if entry.is_dir()]
+def _members(given: str, archive: str, wanted: str, opener: Opener) -> list[str]:
+    inside = opener.directory(archive)
+    if wanted in inside:
+        return [given]
+    magic = MAGIC.search(wanted)
+    found = [member for member in inside if magic and matches(member.split("/"), wanted.split("/"))]
+    if not found:
+        what = "the pattern matches no member of the archive" if magic else "there is no such member in the archive"
+        raise ConfigError(Problem(printable(given), what))
+    return [member_name(archive, member) for member in found]
 
 
-def _entries(folder: str, *, hidden: bool = False) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder or ".") as entries:
-            found = [entry for entry in entries if hidden or entry.name[0] not in "._"]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise _NotThereError(_unreadable(folder, error)) from None
-    return found
-
-
-def _check_readable(files: list[str]) -> None:
-    problems = [
-        Problem(path, "is not readable: permission denied")
-        for path in files
-        if not os.access(path, os.R_OK) and os.path.lexists(path) and os.path.exists(path)
-    ]
-    if problems:
-        raise _NotThereError(*problems)
-
-
-def _unreadable(path: str, error: OSError) -> Problem:
-    return Problem(path, f"is not readable: {(error.strerror or str(error)).lower()}")
-
-
-def _missing(given: str, path: str) -> Problem:
-    if os.path.islink(path):
-        return Problem(given, "is a link to a file that is not there")
-    parent, name = os.path.split(path.rstrip("/"))
-    try:
-        beside = os.listdir(parent or ".")
-    except FileNotFoundError:
-        return Problem(given, "no such file", f"there is no folder {parent!r}")
-    except OSError:
-        beside = []
-    near = difflib.get_close_matches(name, beside, n=1)
-    return Problem(given, "no such file", f"did you mean {os.path.join(parent, near[0])!r}?" if near else "")
+def _identity(name: str, opener: Opener) -> str:
+    """What is the same for all names of one document."""
+    if name == STDIN or is_remote(name):
+        return name
+    inside = opener.member_of(name)
+    if inside is not None:
+        return f"{os.path.realpath(inside[0])}/{inside[1]}"
+    return os.path.realpath(local_listing.local_path(name))

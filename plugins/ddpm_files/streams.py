@@ -12,7 +12,7 @@ from ddpm_core import DataError, FatalError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-_BUFFER = 64 << 10  # Reads of this size and more go past the buffer, straight into the caller's memory.
+BUFFER_BYTES = 64 << 10  # Reads of this size and more go past the buffer, straight into the caller's memory.
 
 
 class FileWindow(io.RawIOBase):
@@ -96,9 +96,16 @@ class OneWay(io.RawIOBase):
                 self._beneath.close()
 
 
+class ForwardReader(io.BufferedReader):
+    """A buffered stream that seeks forward, by reading on, but is not for reading here and there: it says that it cannot seek."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 def buffered(raw: io.RawIOBase) -> io.BufferedReader:
     """The stream that a parser gets."""
-    return io.BufferedReader(raw, _BUFFER)
+    return io.BufferedReader(raw, BUFFER_BYTES)
 
 
 def changed(name: str) -> DataError:

@@ -15,7 +15,7 @@ from ddpm_files.source import FilesSource
 def test_the_spec_leads_to_the_source() -> None:
     (spec,) = ddpm_sources()
     assert isinstance(spec, SourceSpec)
-    assert (spec.name, spec.schemes, spec.address) == ("files", ("file",), "paths")
+    assert (spec.name, spec.schemes, spec.address) == ("files", ("file", "s3", "gs", "http", "https"), "paths")
     assert spec.options_model() is FilesOptions
     assert isinstance(resolve_name(str(spec.build))(FilesOptions(paths=("-",)), BuildContext()), FilesSource)
     assert resolve_name(str(spec.documents))(FilesOptions(paths=("-",))) == ["-"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import random
@@ -379,6 +380,7 @@ def test_a_name_that_is_no_text_lands_under_one_that_is(tmp_path: Path) -> None:
 def test_many_files_leave_no_descriptor_open(tmp_path: Path) -> None:
     for number in range(300):
         (tmp_path / f"{number:04}").write_bytes(b"%d" % number)
+    gc.collect()  # What earlier tests left.
     before = len(os.listdir("/proc/self/fd"))
     source, known = start(tmp_path), {}
     for item in items(source, known):

@@ -1,0 +1,165 @@
+"""Opens what a listed name stands for: a file, an object, a member of an archive; compressed or not."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ddpm_core import ConfigError, Problem
+from ddpm_files import remote_object, web
+from ddpm_files.archive import Member, members, open_member
+from ddpm_files.compression import CODECS, Codec, by_suffix
+from ddpm_files.content import Content
+from ddpm_files.decompressed import Decompressed
+from ddpm_files.detected import Detected
+from ddpm_files.local_listing import local_path
+from ddpm_files.names import STDIN, is_remote, is_web, printable, split, suffixed
+from ddpm_files.opened import Opened, open_descriptor, open_local, open_stdin
+from ddpm_files.options import FilesOptions
+from ddpm_files.remote import Buckets
+from ddpm_files.remote_listing import exists
+
+
+class Opener:
+    """Opens documents as the options say. Keeps connections, and the directory of the archive that was opened last.
+
+    Args:
+        options: The source's options.
+        retry_for: How long a server that fails is waited for; see `open_store`.
+    """
+
+    def __init__(self, options: FilesOptions, *, retry_for: float | None) -> None:
+        self._options = options
+        self._retry_for = retry_for
+        self._directory: tuple[str, Content, dict[str, Member]] | None = None
+        self.buckets = Buckets(options, retry_for=retry_for)
+        self.archives = options.compression == "auto"
+        """Whether members of archives are documents."""
+
+    def open(self, name: str) -> Opened:
+        """The document, decompressed.
+
+        Raises:
+            ConfigError, RetryableError, FatalError, DataError: It is gone, may not or cannot be read.
+        """
+        found = self.member_of(name)
+        if found is not None:
+            return self._open_member(*found, printable(name))
+        opened = self._plain(name)
+        if opened.content is None:
+            return self._piped(opened)
+        codec = self._codec(name)
+        if codec is None:
+            return opened
+        raw = Decompressed(opened.raw, codec, opened.name, size=opened.content.size, max_expansion=self._options.max_expansion)
+        opened.raw, opened.size, opened.forward = raw, None, True
+        return opened
+
+    def member_of(self, name: str) -> tuple[str, str] | None:
+        """The archive and the member that a name means, or None where it means neither. Whether the member exists is another matter."""
+        if not self.archives or name == STDIN:
+            return None
+        return next((found for found in split(name) if found[1] and self._is_file(found[0])), None)
+
+    def directory(self, archive: str) -> dict[str, Member]:
+        """The members of an archive.
+
+        Raises:
+            ConfigError, RetryableError, FatalError: It is no archive, or cannot be read.
+        """
+        opened = self._plain(archive)
+        try:
+            return self._members(archive, opened)
+        finally:
+            opened.raw.close()
+
+    def web_exists(self, url: str) -> None:
+        """Ask the server for the file.
+
+        Raises:
+            ConfigError, RetryableError, FatalError: It is not there, or cannot be read.
+        """
+        found = web.look_at(url, retry_for=self._retry_for)
+        if found.file is not None:
+            found.file.close()
+
+    def _open_member(self, archive: str, member: str, name: str) -> Opened:
+        opened = self._plain(archive)
+        try:
+            entry = self._member(archive, member, name, opened)
+            raw = open_member(opened.raw, entry, name, max_expansion=self._options.max_expansion)
+        except BaseException:
+            opened.raw.close()
+            raise
+        content = Content(entry.size, f"crc32 {entry.crc:08x}", "")
+        partition = f"{opened.partition}/{printable(member)}"
+        size = None if by_suffix(member) else entry.size
+        return Opened(name, partition, raw, content, size, lambda _: False, opened.verify, forward=True)
+
+    def _member(self, archive: str, member: str, name: str, opened: Opened) -> Member:
+        entry = self._members(archive, opened).get(member)
+        if entry is None:
+            raise ConfigError(Problem(name, "there is no such member in the archive"))
+        return entry
+
+    def _members(self, archive: str, opened: Opened) -> dict[str, Member]:
+        known, content = self._directory, opened.content
+        if known is not None and known[:2] == (archive, content):
+            return known[2]
+        if content is None:
+            raise ConfigError(
+                Problem(opened.name, "is a pipe, and an archive's directory is at its end", "save it to a file first")
+            )
+        found = members(opened.raw, opened.name)
+        self._directory = (archive, content, found)
+        return found
+
+    def _plain(self, name: str) -> Opened:
+        if name == STDIN:
+            return open_stdin()
+        if is_web(name):
+            return self._web(name)
+        if is_remote(name):
+            place = self.buckets.at(name)
+            found = remote_object.look_at(place, place.key)
+            return Opened.fixed(printable(name), printable(found.partition), found.file, found.content, found.content.size)
+        return open_local(name)
+
+    def _web(self, url: str) -> Opened:
+        found = web.look_at(url, retry_for=self._retry_for)
+        if found.file is not None and found.content is not None:
+            return Opened.fixed(found.name, found.name, found.file, found.content, found.content.size)
+        with web.copy(url, retry_for=self._retry_for) as spool:
+            descriptor = os.dup(spool.fileno())
+        return open_descriptor(found.name, found.name, descriptor, os.fstat(descriptor).st_size)
+
+    def _piped(self, opened: Opened) -> Opened:
+        """A pipe has no name that says how it is compressed: its first bytes do, unless the options do."""
+        chosen, most = self._options.compression, self._options.max_expansion
+        if chosen == "auto":
+            opened.raw = Detected(opened.raw, opened.name, max_expansion=most)
+        elif chosen != "none":
+            opened.raw = Decompressed(opened.raw, CODECS[chosen], opened.name, size=None, max_expansion=most)
+        opened.forward = True
+        return opened
+
+    def _codec(self, name: str) -> Codec | None:
+        chosen = self._options.compression
+        return by_suffix(suffixed(name)) if chosen == "auto" else CODECS.get(chosen)
+
+    def _is_file(self, archive: str) -> bool:
+        if self._directory is not None and self._directory[0] == archive:
+            return True
+        if is_web(archive):
+            try:
+                self.web_exists(archive)
+            except ConfigError:
+                return False
+            return True
+        if is_remote(archive):
+            place = self.buckets.at(archive)
+            return exists(place, place.key)
+        try:
+            return stat.S_ISREG(os.stat(local_path(archive)).st_mode)
+        except (OSError, ValueError, ConfigError):
+            return False

@@ -1,0 +1,1 @@
+"""Sink `stdout`: rows to standard output."""
