@@ -11,7 +11,7 @@ from typing import NoReturn
 import hypothesis
 import pytest
 
-from tests import services
+from tests import mariadb, services
 from tests.proxy import Proxy
 
 _MISSING = pytest.StashKey[dict[str, tuple[str, list[str]]]]()
@@ -109,3 +109,33 @@ def postgres_proxy(postgres_server: services.PostgresServer) -> Iterator[Proxy]:
     """A proxy in front of the server, without faults yet."""
     with Proxy(postgres_server.host, postgres_server.port) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def _mariadb() -> Iterator[mariadb.MariaDbServer | services.ServiceUnavailableError]:
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(mariadb.mariadb())
+        except services.ServiceUnavailableError as error:
+            yield error
+            return
+        yield server
+
+
+@pytest.fixture
+def mariadb_server(
+    request: pytest.FixtureRequest, _mariadb: mariadb.MariaDbServer | services.ServiceUnavailableError
+) -> mariadb.MariaDbServer:
+    """A running MariaDB server, the same for all tests."""
+    if isinstance(_mariadb, services.ServiceUnavailableError):
+        _skip(request, _mariadb)
+    return _mariadb
+
+
+@pytest.fixture
+def mariadb_database(mariadb_server: mariadb.MariaDbServer) -> Iterator[str]:
+    """The name of an empty database that no other test uses meanwhile."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    mariadb_server.sql(f"CREATE DATABASE {name}")
+    yield name
+    mariadb_server.sql(f"DROP DATABASE {name}")

@@ -1,4 +1,4 @@
-"""A TCP proxy between a client and Postgres that fails on purpose, at a chosen moment.
+"""A TCP proxy between a client and Postgres or MariaDB that fails on purpose, at a chosen moment.
 
 The wire is read, so clients connect with `sslmode=disable`.
 """
@@ -13,6 +13,9 @@ from typing import Literal
 
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 """The simple query `COMMIT` as libpq sends it. It waits for each reply, so this message always arrives alone."""
+
+MYSQL_COMMIT = b"\x07\x00\x00\x00\x03COMMIT"
+"""The same as MariaDB's clients send it."""
 
 Fault = Literal["commit_reply_lost", "commit_lost"]
 Pump = Callable[[socket.socket, socket.socket, threading.Event], None]
@@ -36,8 +39,9 @@ class Proxy:
         happened: Set when a fault or cut has happened.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, commit: bytes = COMMIT) -> None:
         self._upstream = (host, port)
+        self._commit = commit
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.fault: Fault | None = None
@@ -108,10 +112,10 @@ class Proxy:
             if self.delay:
                 self._stopping.wait(self.delay)
             self.sent += len(data)
-            if data == COMMIT:
+            if data == self._commit:
                 self.commits += 1
                 self.skip_commits -= 1
-            if data == COMMIT and self.skip_commits < 0:
+            if data == self._commit and self.skip_commits < 0:
                 if self.fault == "commit_lost":
                     self._did()
                     return

@@ -1,0 +1,1 @@
+"""Tables of any database that SQLAlchemy reaches, as sink and as source."""
