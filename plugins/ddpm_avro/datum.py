@@ -16,6 +16,9 @@ from ddpm_avro.schema import Node
 MAX_WEIGHTLESS = 1_000_000
 """Items that take no bytes (`array<null>`) in one block: three bytes can otherwise ask for a billion of them."""
 
+MAX_ITEMS = 2_000_000
+"""Items of arrays and maps in one block that is read here: in Python each takes a hundred bytes or more, in the block perhaps one."""
+
 _FLOAT = struct.Struct("<f")
 _DOUBLE = struct.Struct("<d")
 
@@ -40,13 +43,14 @@ class Datum:
 
 
 class _Cursor:
-    __slots__ = ("at", "data", "problem", "weightless")
+    __slots__ = ("at", "data", "items", "problem", "weightless")
 
     def __init__(self, data: bytes, at: int = 0) -> None:
         self.data = data
         self.at = at
         self.problem: tuple[str, str] | None = None
         self.weightless = 0
+        self.items = 0
 
     def wrong(self, reason: str, node: Node, what: str) -> None:
         if self.problem is None:
@@ -170,6 +174,9 @@ def _blocks(node: Node, least: int) -> Callable[[_Cursor], Iterator[int]]:
                     raise LostError("collection_limit", located(node, f"more than {MAX_WEIGHTLESS:,} items that take no bytes"))
             elif count * least > len(c.data) - c.at:
                 raise LostError("avro_invalid", located(node, f"{count:,} items announced in {len(c.data) - c.at:,} bytes"))
+            c.items += count
+            if c.items > MAX_ITEMS:
+                raise LostError("collection_limit", located(node, f"more than {MAX_ITEMS:,} items in one block"))
             yield count
 
     return read

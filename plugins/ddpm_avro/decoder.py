@@ -30,6 +30,9 @@ from ddpm_avro.schema import read_schema
 from ddpm_core import Reject
 
 _SENTINEL = random.SystemRandom().random()  # Unknown to who writes files, so that no file can imitate it.
+_UNCOUNTED_BYTES = 4 << 20
+"""A block that is larger has its items counted, where each may take a hundred times more in memory than in the block."""
+
 _END = b"\x00" + struct.pack("<d", _SENTINEL)
 
 
@@ -87,13 +90,22 @@ class RecordBytes:
 class BlockDecoder:
     """Decodes blocks of one schema."""
 
-    def __init__(self, schema: bytes) -> None:
-        self.node = read_schema(schema)
+    def __init__(self, schema: bytes, *, max_depth: int = 128, max_record_bytes: int = 1 << 30) -> None:
+        self._max_record_bytes = max_record_bytes
+        self.node = read_schema(schema, max_depth)
         self.schema = arrow_schema(self.node)
         self.reader = DatumReader(self.node)
+        # Only pyruhvro makes no Python object of an item; then `logical` makes one of each value of a union or text of a uuid.
+        lean = self._ruhvro_reads_all(physical.ruhvro_schema(self.node))
+        self._counted_from = max_record_bytes if lean else min(max_record_bytes, _UNCOUNTED_BYTES)
         self._none = pa.array([], physical.arrow_type(self.node))
         self._ruhvro = physical.ruhvro_schema(self.node)
         self._fastavro = None if physical.has_weightless(self.node) else physical.fastavro_schema(self.node)
+
+    def _ruhvro_reads_all(self, schema: str | None) -> bool:
+        costly = any(n.kind in ("union", "map") or n.logical in ("uuid", "duration", "decimal") for n in self.node.walk())
+        held = any(n.kind in ("array", "map") for n in self.node.walk())
+        return not held or (schema is not None and not costly)
 
     def decode(self, header: Header, blocks: Sequence[Block]) -> Decoded:
         """All records of these blocks, in order: rows, or rejects."""
@@ -115,6 +127,8 @@ class BlockDecoder:
         filled = [block for block in blocks if block.count or block.data]
         if not all(block.count and not block.problem for block in filled):
             raise DoubtError("a block without records, or one that could not be decompressed")
+        if any(len(block.data) > self._counted_from for block in filled):
+            raise DoubtError("a block that may have a record, or a number of items, that is too large")
         if any(block.data.endswith(b"\x80") for block in filled):
             # As a byte too many it would melt into the zero behind it: 80 00 is a zero too, in the encoding of numbers.
             raise DoubtError("a last byte that may be left over")
@@ -173,6 +187,9 @@ class BlockDecoder:
         try:
             for index, datum in enumerate(self.reader.read(block.data, block.count)):
                 end = datum.end
+                if end - datum.start > self._max_record_bytes:
+                    what = f"the record has {end - datum.start:,} bytes, more than the {self._max_record_bytes:,} allowed"
+                    datum.problem = ("too_large", what)
                 if datum.problem:
                     reason, message = datum.problem
                     raw = header.container(1, block.data[datum.start : end])

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ddpm_avro.container import Block, Container, Header
 from ddpm_avro.decoder import BlockDecoder, Decoded, RecordBytes
+from ddpm_avro.limits import Shape
 from ddpm_avro.options import AvroOptions
 from ddpm_core import BuildContext, DataError, Document, Parsed, Parser, Reject
 
@@ -41,7 +42,7 @@ class AvroParser(Parser):
         container = Container(document, self._options.max_block_bytes)
         decoder = self._decoder(container.header, document)
         skip = int(document.start.detail.get("resume", {}).get("skip", 0))
-        for blocks in self._groups(container, decoder.node.least, alone=skip > 0):
+        for blocks in self._groups(container, Shape.of(decoder.node), alone=skip > 0):
             yield from self._steps(decoder, container.header, blocks, skip)
             skip = 0
 
@@ -49,7 +50,9 @@ class AvroParser(Parser):
         decoder = self._decoders.get(header.schema)
         if decoder is None:
             try:
-                decoder = BlockDecoder(header.schema)
+                decoder = BlockDecoder(
+                    header.schema, max_depth=self._options.max_depth, max_record_bytes=self._options.max_record_bytes
+                )
             except DataError as error:
                 raise DataError(f"{document.name}: {error.message}", reason=error.reason, hint=error.hint) from error
             if len(self._decoders) >= _KNOWN_SCHEMAS:
@@ -57,12 +60,12 @@ class AvroParser(Parser):
             self._decoders[header.schema] = decoder
         return decoder
 
-    def _groups(self, container: Container, least: int, *, alone: bool) -> Iterator[list[Block]]:
+    def _groups(self, container: Container, shape: Shape, *, alone: bool) -> Iterator[list[Block]]:
         """Blocks that make one step together. `alone`: the first one is by itself."""
         group: list[Block] = []
         rows = size = 0
         try:
-            for block in container.blocks(least):
+            for block in container.blocks(shape):
                 full = rows + block.count > self._context.batch_rows or size + len(block.data) > self._context.batch_bytes
                 if group and (full or alone):
                     alone = False

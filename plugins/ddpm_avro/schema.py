@@ -9,8 +9,6 @@ from typing import Any
 
 from ddpm_core import DataError
 
-MAX_DEPTH = 64
-"""Levels of nesting. Deep schemas make decoders recurse, and fastavro crashes the process when it runs out of stack."""
 MAX_NODES = 10_000
 """Types in all, once names are written out; a schema of ten lines can otherwise stand for billions."""
 
@@ -64,8 +62,13 @@ class Node:
             yield from child.walk()
 
 
-def read_schema(text: bytes) -> Node:
+def read_schema(text: bytes, max_depth: int = 128) -> Node:
     """The tree of a schema in JSON.
+
+    Args:
+        text: The JSON.
+        max_depth: Levels of nesting that are allowed: deep schemas make decoders recurse, and fastavro crashes the process when it
+            runs out of stack.
 
     Raises:
         DataError: `avro_invalid`: it is no Avro schema. `depth`: it contains itself, or is nested too deep or too large.
@@ -76,11 +79,12 @@ def read_schema(text: bytes) -> Node:
         raise DataError("the schema's JSON is nested too deep", reason="depth") from error
     except ValueError as error:
         raise DataError(f"the schema is not JSON: {error}", reason="avro_invalid") from error
-    return _Resolver().node(schema, "", "", in_union=False)
+    return _Resolver(max_depth).node(schema, "", "", in_union=False)
 
 
 class _Resolver:
-    def __init__(self) -> None:
+    def __init__(self, max_depth: int) -> None:
+        self._max_depth = max_depth
         self._named: dict[str, tuple[dict[str, Any], str]] = {}
         self._open: list[str] = []
         self._count = 0
@@ -90,8 +94,8 @@ class _Resolver:
         self._count += 1
         if self._count > MAX_NODES:
             raise DataError(f"the schema stands for more than {MAX_NODES:,} types", reason="depth")
-        if self._depth > MAX_DEPTH:
-            raise DataError(f"the schema is nested more than {MAX_DEPTH} levels deep, at {path[:80]}", reason="depth")
+        if self._depth > self._max_depth:
+            raise DataError(f"the schema is nested more than {self._max_depth} levels deep, at {path[:80]}", reason="depth")
         self._depth += 1
         try:
             return self._node(schema, namespace, path, in_union)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -57,17 +58,26 @@ class AvroWriter(DocumentWriter):
         stream.write(header_bytes(encoder.schema, options.codec, self._sync))
 
     def write(self, data: pa.RecordBatch) -> None:
-        start = 0
-        while start < data.num_rows:
-            # As many rows as the block has room for, if they are as long as those before.
-            usual = max(1, self._size // self._rows) if self._rows else 256
-            rows = min(max(1, (self._options.block_bytes - self._size) // usual), _ROWS, data.num_rows - start)
-            self._held.append(self._encoder.together(data.slice(start, rows)))
+        # All of it is encoded before any of it is taken: of a batch that cannot be written, nothing is in the document.
+        for rows, encoded in self._encoded(data):
+            self._held.append(encoded)
             self._rows += rows
-            self._size += len(self._held[-1])
-            start += rows
+            self._size += len(encoded)
             if self._size >= self._options.block_bytes:
                 self._flush()
+
+    def _encoded(self, data: pa.RecordBatch) -> list[tuple[int, bytes]]:
+        """The rows in pieces, each with how many rows it has: as many as the block has room for, if they are as long as those before."""
+        pieces: list[tuple[int, bytes]] = []
+        held, size, start = self._rows, self._size, 0
+        while start < data.num_rows:
+            usual = max(1, size // held) if held else 256
+            rows = min(max(1, (self._options.block_bytes - size) // usual), _ROWS, data.num_rows - start)
+            pieces.append((rows, self._encoder.together(data.slice(start, rows))))
+            held, size, start = held + rows, size + len(pieces[-1][1]), start + rows
+            if size >= self._options.block_bytes:
+                held = size = 0
+        return pieces
 
     def close(self) -> None:
         self._flush()
@@ -122,7 +132,9 @@ class RowEncoder:
         try:
             values = [column.to_pylist(maps_as_pydicts="strict") for column in columns]
         except KeyError as error:
-            raise DataError(f"a map has the key {error} twice, which Avro does not allow", reason="avro_type") from error
+            found = re.search(r"duplicate key was (.*)\)", str(error), re.DOTALL)  # In pyarrow's message.
+            key = f"the key {found[1]}" if found else "a key"
+            raise DataError(f"a map has {key} twice, which Avro does not allow", reason="avro_type") from error
         return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)] if names else [{}] * data.num_rows
 
     def _write(self, stream: BytesIO, schema: Any, value: object) -> None:

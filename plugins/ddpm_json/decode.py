@@ -19,6 +19,9 @@ WHITESPACE = b" \t\n\r"
 _MAX_DIGITS = 100
 """No column holds an integer with more digits, and reading one takes quadratic time."""
 
+MAX_CONTAINERS = 1_000_000
+"""Objects and arrays in one record. Three bytes make one, which takes from 64 bytes on in memory."""
+
 _LONG_INTEGER = re.compile(rb"\d{20}|-\d{19}")
 """Digits that may be an integer beyond 64 bits, which orjson would turn into a float."""
 
@@ -34,8 +37,9 @@ def decode_value(raw: bytes, *, max_depth: int) -> Any:
     Raises:
         DataError: With one of this format's reasons.
     """
-    if too_deep(raw, max_depth):
-        raise _too_deep(max_depth)
+    refusal = nesting_problem(raw, max_depth)
+    if refusal is not None:
+        raise refusal
     if not _LONG_INTEGER.search(raw):
         try:
             return orjson.loads(raw)
@@ -82,20 +86,25 @@ def decode_exactly(raw: bytes) -> Any:
     return _EXACT.decode(raw.decode())
 
 
-def too_deep(raw: bytes, max_depth: int) -> bool:
-    """Whether objects and arrays in this text are nested deeper than `max_depth`. Cheap where brackets are few."""
+def nesting_problem(raw: bytes, max_depth: int) -> DataError | None:
+    """Why this text may not be decoded: its objects and arrays are too deep within each other, or too many. Cheap where brackets
+    are few."""
     if raw.count(b"{") + raw.count(b"[") <= max_depth:
-        return False
-    depth = 0
+        return None
+    depth = opened = 0
     for token in _TOKEN.finditer(raw):
         bracket = raw[token.start()]
         if bracket in b"{[":
             depth += 1
+            opened += 1
             if depth > max_depth:
-                return True
+                return DataError(f"objects and arrays are nested more than {max_depth} deep", reason="json_depth")
+            if opened > MAX_CONTAINERS:
+                message = f"there are more than {MAX_CONTAINERS:,} objects and arrays in the record"
+                return DataError(message, reason="collection_limit")
         elif bracket in b"}]":
             depth -= 1
-    return False
+    return None
 
 
 def is_object(raw: bytes) -> bool:
@@ -139,10 +148,6 @@ def _text(raw: bytes) -> str:
         return raw.decode()
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8: {error.reason} at byte {error.start + 1} of the record", reason="encoding") from None
-
-
-def _too_deep(max_depth: int) -> DataError:
-    return DataError(f"objects and arrays are nested more than {max_depth} deep", reason="json_depth")
 
 
 def _integer(digits: str) -> int:

@@ -61,7 +61,8 @@ def _one_by_one(reader: RecordReader, values: list[bytes | None], max_record_byt
     if data is not None and len(whole) < len(kept):
         data = data.take(pa.array(whole, pa.int64())) if whole else None
     found = [rejects[index] for index in sorted(rejects)]
-    return Parsed(data, len(values), found, pa.array([origin[kept[number]] for number in whole], pa.int32()))
+    empty = len(values) - len(set(origin) | set(rejects))  # Arrays without elements.
+    return Parsed(data, len(values), found, pa.array([origin[kept[number]] for number in whole], pa.int32()), filtered=empty)
 
 
 def _rows(reader: RecordReader, value: bytes | None, max_record_bytes: int) -> list[dict[str, Any]]:

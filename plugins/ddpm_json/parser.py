@@ -21,7 +21,7 @@ from ddpm_core import (
     too_large_reject,
 )
 from ddpm_json.arrow_reader import is_aligned
-from ddpm_json.decode import is_object, is_truncated
+from ddpm_json.decode import WHITESPACE, is_object, is_truncated
 from ddpm_json.elements import ElementCutter, Guess, TooLarge
 from ddpm_json.layout import find_layout, may_be_one_line, refuse_others
 from ddpm_json.messages import read_messages
@@ -125,8 +125,10 @@ class JsonParser(Parser):
     def _line_block(self, block: LineBlock) -> tuple[Parsed, int]:
         """The step of these lines, and where the next one begins."""
         data = block.data
-        lines = block.newlines + (not data.endswith(b"\n"))
         records = Records.of_lines(data, block.start)
+        if not data.strip(WHITESPACE):
+            return Parsed(None, 0, raw=records.raw, byte_offset=records.byte_offset), block.end
+        lines = block.newlines + (not data.endswith(b"\n"))
         if self._reader.arrow.ready and is_aligned(data, lines):
             parsed = self._reader.fast(data, lines, records)
             if parsed is not None:

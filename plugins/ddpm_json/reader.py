@@ -11,7 +11,7 @@ from pyarrow import types as is_type
 
 from ddpm_core import DataError, Parsed, Reject, RowBuilder
 from ddpm_json.arrow_reader import ArrowReader
-from ddpm_json.decode import as_object, decode_exactly, decode_objects, decode_value, too_deep
+from ddpm_json.decode import as_object, decode_exactly, decode_objects, decode_value, nesting_problem
 from ddpm_json.records import Records, Span
 
 _DIGITS_ALIKE = bytes(ord("0") if 48 <= byte <= 57 else byte for byte in range(256))
@@ -108,7 +108,7 @@ class RecordReader:
         alike = data.translate(_DIGITS_ALIKE)
         if b"0" * 20 in alike or b"-" + b"0" * 19 in alike:
             return None  # Perhaps an integer beyond 64 bits, which orjson would turn into a float.
-        if data.count(b"{") + data.count(b"[") - len(raws) >= self._max_depth and self._some_too_deep(raws):
+        if data.count(b"{") + data.count(b"[") - len(raws) >= self._max_depth and self._some_refused(raws):
             return None
         try:
             rows = list(map(orjson.loads, raws))
@@ -116,9 +116,8 @@ class RecordReader:
             return None
         return rows if set(map(type, rows)) <= {dict} else None
 
-    def _some_too_deep(self, raws: list[bytes]) -> bool:
-        brackets = [raw.count(b"{") + raw.count(b"[") for raw in raws]
-        return max(brackets) > self._max_depth and any(too_deep(raw, self._max_depth) for raw in raws)
+    def _some_refused(self, raws: list[bytes]) -> bool:
+        return any(nesting_problem(raw, self._max_depth) is not None for raw in raws)
 
     def decode(self, raw: bytes) -> Any:
         """The value of one text, its decimals exact.

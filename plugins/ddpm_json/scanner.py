@@ -31,6 +31,8 @@ OBJECT = re.compile(_OBJECT, re.DOTALL)
 """An object."""
 
 _TOKEN = re.compile(rb'\\.|["{}\[\],]|\\\Z', re.DOTALL)
+_TOKEN_BUT_COMMAS = re.compile(rb'\\.|["{}\[\]]|\\\Z', re.DOTALL)
+"""Commas end elements of arrays only, and a list of numbers has many."""
 
 
 class ValueEnd:
@@ -54,7 +56,8 @@ class ValueEnd:
         """
         in_string = bool(self.open) and self.open[-1] == ord('"')
         at, self._skip = at + self._skip, 0
-        for token in _TOKEN.finditer(piece, at):
+        tokens = _TOKEN if self._layout == "array" else _TOKEN_BUT_COMMAS
+        for token in tokens.finditer(piece, at):
             byte = piece[token.start()]
             if byte == ord("\\"):
                 self._skip = int(token.end() - token.start() == 1)

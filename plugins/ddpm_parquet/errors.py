@@ -11,12 +11,13 @@ AGAIN = "Fetch the file again from where it came from."
 
 
 @contextmanager
-def translated(name: str, where: str = "") -> Iterator[None]:
+def translated(name: str, where: str = "", *, max_depth: int = 0) -> Iterator[None]:
     """Run a piece of work of pyarrow on the file called `name`.
 
     Args:
         name: The document, as people call it.
         where: Which part of it is read: ` in row group 3, after record 12,000`, or an empty string.
+        max_depth: How deep columns may be nested, where that is found out.
 
     Raises:
         DataError: The file is at fault.
@@ -27,10 +28,10 @@ def translated(name: str, where: str = "") -> Iterator[None]:
     except DdpmError:
         raise
     except Exception as error:
-        raise _said(name, where, error) from error
+        raise _said(name, where, error, max_depth) from error
 
 
-def _said(name: str, where: str, error: Exception) -> DdpmError:
+def _said(name: str, where: str, error: Exception, max_depth: int) -> DdpmError:
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError):
         message = f"{name} needs more memory{where} than there is: {_short(text)}"
@@ -45,7 +46,9 @@ def _said(name: str, where: str, error: Exception) -> DdpmError:
         return encrypted(name)
     if "too deeply nested" in lower:
         return DataError(
-            f"{name} has columns nested more than 100 levels deep", reason="depth", hint="Flatten them where the file is made."
+            f"{name} has columns nested more than {max_depth} levels deep",
+            reason="depth",
+            hint="Flatten them where the file is made, or raise the option max_depth.",
         )
     return DataError(f"{name} cannot be read as Parquet{where}: {_short(text)}", reason="parquet_invalid", hint=AGAIN)
 

@@ -1,13 +1,13 @@
 """How many rows of a row group may be read at once, so that memory stays flat whatever the file claims or hides.
 
 A few bytes can stand for gigabytes: run lengths make rows of nothing, a dictionary holds a text once that every row repeats, a list
-column puts a million values into a row. The footer's sizes are those of encoded pages and say nothing of that.
+column puts a million values into a row. The footer's sizes are those of encoded pages and say nothing of that; and they may be lies,
+so the pages' own headers are looked at, which is what pyarrow goes by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -15,39 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ddpm_core import BuildContext, DataError
+from ddpm_parquet.chunks import Chunk, chunks_of
+from ddpm_parquet.lists import rows_beginning
 from ddpm_parquet.options import ParquetOptions
 
-_WIDTH = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
-_UNPACKED_BY_PREFIX = "DELTA_BYTE_ARRAY"
-_PREFIX_ROWS = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """One column of one row group.
-
-    Attributes:
-        rows: Rows in the row group.
-        values: Values in it; more than rows for columns within lists.
-        width: Bytes of a value in memory; for texts the longest known, 0 when nothing is known.
-        encoded: Bytes of its pages, decompressed, as the footer has it.
-        stored: Bytes in the file.
-    """
-
-    path: str
-    rows: int
-    values: int
-    width: int
-    encoded: int
-    stored: int
-    repeated: bool
-    text: bool
-    prefixed: bool
-
-    @property
-    def in_a_row(self) -> float:
-        """Bytes that a row may have in memory; of lists, a row of mean length."""
-        return self.width * max(self.values / self.rows, 1.0)
+_REFUSED_FROM = 4
+"""Steps. What needs less is read, however little of the file it takes."""
 
 
 class Pacer:
@@ -61,80 +34,116 @@ class Pacer:
         self._metadata = metadata
         self._options = options
         self._context = context
+        self._harmless = _REFUSED_FROM * options.max_step_bytes
+
+    def refuse_expansion(self, needed: int, stored: int) -> None:
+        """Stop when so many bytes in memory have come of so many in the file. Called for the whole file, and with each step.
+
+        Raises:
+            DataError: With reason `decompressed_size`.
+        """
+        if needed > self._harmless and needed > self._options.max_expansion * max(stored, 1):
+            raise self._bomb(f"{self._name} has {stored:,} bytes and becomes more than {needed:,} in memory")
 
     def rows_at_once(self, group: int) -> int:
         """Rows of this row group that one read may take; at least 1.
 
         Raises:
-            DataError: With reason `decompressed_size`: a row of it alone may need too much, or a page.
+            DataError: With reason `decompressed_size`: a row of it alone may need too much, or a page. With `parquet_invalid`:
+                a page's header makes no sense.
         """
-        chunks = self._chunks(group)
+        chunks = chunks_of(self._name, self._stream, self._metadata, group)
         if not chunks:
             return self._context.batch_rows
-        longest = self._longest_texts(group, chunks)
-        chunks = [replace(chunk, width=longest.get(chunk.path, 0)) if chunk.text else chunk for chunk in chunks]
         for chunk in chunks:
-            self._refuse_bomb(group, chunk)
+            self._refuse_bomb(group, chunk, chunk.largest_page, self._harmless)
+        limits = [float(self._context.batch_rows), self._rows_of_lists(group, chunks)]
+        self._measure_texts(group, chunks)
         rows = chunks[0].rows
+        for chunk in chunks:
+            self._refuse_bomb(group, chunk, int(chunk.in_a_row) if chunk.text else 0, self._options.max_step_bytes)
         mean = sum(max(chunk.encoded / rows, 0 if chunk.text else chunk.in_a_row) for chunk in chunks)
         worst = sum(chunk.in_a_row for chunk in chunks)
         stored = sum(chunk.stored for chunk in chunks) / rows
-        limits = [
-            self._context.batch_rows,
+        limits += [
             self._context.batch_bytes / max(stored, 1e-9),
             self._options.max_step_bytes / 2 / max(mean, 1e-9),
             self._options.max_step_bytes / max(worst, 1e-9),
         ]
-        if any(chunk.prefixed for chunk in chunks):
-            limits.append(_PREFIX_ROWS)
         return max(int(min(limits)), 1)
 
-    def _chunks(self, group: int) -> list[_Chunk]:
-        row_group = self._metadata.row_group(group)
-        rows = max(row_group.num_rows, 1)
-        chunks = []
-        for number in range(row_group.num_columns):
-            column, declared = row_group.column(number), self._metadata.schema.column(number)
-            text = column.physical_type == "BYTE_ARRAY"
-            width = 0 if text else _WIDTH.get(column.physical_type, max(declared.length, 1))
-            chunks.append(
-                _Chunk(
-                    path=column.path_in_schema,
-                    rows=rows,
-                    values=max(column.num_values, 0),
-                    width=width,
-                    encoded=max(column.total_uncompressed_size, column.total_compressed_size, 0),
-                    stored=max(column.total_compressed_size, 1),
-                    repeated=declared.max_repetition_level > 0,
-                    text=text,
-                    prefixed=_UNPACKED_BY_PREFIX in column.encodings,
-                )
-            )
-        return chunks
-
-    def _refuse_bomb(self, group: int, chunk: _Chunk) -> None:
+    def _refuse_bomb(self, group: int, chunk: Chunk, needed: int, harmless: int) -> None:
         """What no number of rows makes smaller: a page, and the values of a row."""
-        needed: float = chunk.encoded
-        if chunk.repeated:
-            needed = max(needed, chunk.in_a_row if chunk.text else chunk.width * chunk.values)
-        if needed > 4 * self._options.max_step_bytes and needed > self._options.max_expansion * chunk.stored:
-            raise DataError(
+        if needed > harmless and needed > self._options.max_expansion * chunk.stored:
+            raise self._bomb(
                 f"{self._name}: column {chunk.path!r} of row group {group + 1} has {chunk.stored:,} bytes in the file and "
-                f"needs {int(needed):,} in memory",
-                reason="decompressed_size",
-                hint="It looks made to exhaust memory; if it is not, raise the option max_expansion.",
+                f"needs {needed:,} in memory"
             )
 
-    def _longest_texts(self, group: int, chunks: list[_Chunk]) -> dict[str, int]:
-        """Column -> its longest dictionary entry, in bytes, for the columns whose texts could get too large together.
+    def _bomb(self, message: str) -> DataError:
+        hint = "It looks made to exhaust memory; if it is not, raise the option max_expansion."
+        return DataError(message, reason="decompressed_size", hint=hint)
+
+    def _rows_of_lists(self, group: int, chunks: list[Chunk]) -> float:
+        """Rows that may be read at once though all values of a page may belong to one of them.
+
+        Raises:
+            DataError: With reason `decompressed_size`: one row may need too much.
+        """
+        lists = [chunk for chunk in chunks if chunk.repeated]
+        if sum(chunk.values * max(chunk.width, 4) for chunk in lists) <= self._harmless:
+            return float("inf")
+        room = self._harmless / len(lists)
+        limit = float("inf")
+        for chunk in lists:
+            width = max(chunk.width, 4)
+            if chunk.values * width <= room:
+                continue
+            pages_at_once = room / (max([1, *(page.values for page in chunk.pages)]) * width) - 1
+            enough = self._context.batch_rows / pages_at_once + 1 if pages_at_once > 0 else chunk.rows
+            longest, fewest = self._pages_of_rows(chunk, int(enough))
+            if longest * width > self._harmless:
+                raise DataError(
+                    f"{self._name}: a single row of column {chunk.path!r} in row group {group + 1} may have {longest:,} values",
+                    reason="decompressed_size",
+                    hint="A row must fit into memory; if there is enough of it, raise the option max_step_bytes.",
+                )
+            # So many rows lie in so many pages of that many values, and one more that they begin in.
+            limit = min(limit, max(room / (longest * width) - 1, 0) * fewest)
+        return max(limit, 1.0)
+
+    def _pages_of_rows(self, chunk: Chunk, enough: int) -> tuple[int, int]:
+        """The values in the page that has most, together with the pages that only go on with its last row; and the fewest rows
+        that begin in any such group of pages, counted up to `enough`."""
+        longest = values = 0
+        fewest: int | None = None
+        rows = 0
+        for page in chunk.pages:
+            begin = rows_beginning(self._stream, page, chunk.codec, chunk.max_level, enough)
+            if begin and rows:
+                longest, fewest = max(longest, values), rows if fewest is None else min(fewest, rows)
+                values = rows = 0
+            values += page.values
+            rows += begin
+        return max(longest, values), max(min(rows, rows if fewest is None else fewest), 1)
+
+    def _measure_texts(self, group: int, chunks: list[Chunk]) -> None:
+        """Learn the longest text of the columns whose texts could get too large together.
 
         Read as dictionaries, the first row brings the whole dictionary and unpacks none of it. Texts that are not in a dictionary
-        take the room in memory that they take in the page.
+        take the room in memory that they take in the page; but one that is stored without what it shares with the text before it
+        may be as long as its page.
         """
         at_once = min(chunks[0].rows, self._context.batch_rows)
         texts = [chunk for chunk in chunks if chunk.text and chunk.values]
         if sum(chunk.encoded * max(chunk.values / chunk.rows, 1.0) for chunk in texts) * at_once <= self._options.max_step_bytes:
-            return {}
+            return
+        for chunk in texts:
+            if chunk.prefixed:
+                chunk.width = chunk.largest_page
+        texts = [chunk for chunk in texts if not chunk.prefixed]
+        if not texts:
+            return
         paths = [chunk.path for chunk in texts]
         file = pq.ParquetFile(
             self._stream,
@@ -144,13 +153,15 @@ class Pacer:
             pre_buffer=False,
             page_checksum_verification=True,
             arrow_extensions_enabled=False,  # The json type would come unpacked.
+            schema_depth_limit=self._options.max_depth,
         )
         batches = file.iter_batches(batch_size=1, row_groups=[group], columns=paths, use_threads=False)
         first = next(iter(batches), None)
         found = [] if first is None else [leaf for column in first.columns for leaf in _leaves(column)]
-        if len(found) != len(texts):  # Counted with the worst that its pages allow.
-            return {chunk.path: chunk.encoded for chunk in texts}
-        return {chunk.path: _longest(leaf) for chunk, leaf in zip(texts, found, strict=True)}
+        # Where they cannot be told apart, the worst that its pages allow counts.
+        longest = map(_longest, found) if len(found) == len(texts) else (chunk.encoded for chunk in texts)
+        for chunk, width in zip(texts, longest, strict=True):
+            chunk.width = width
 
 
 def _leaves(array: pa.Array) -> Iterator[pa.Array]:

@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ddpm_core import BuildContext, DataError, Document, Parsed, Parser
+from ddpm_parquet.chunks import expanded
 from ddpm_parquet.errors import AGAIN, translated
 from ddpm_parquet.full_reads import FullReads
 from ddpm_parquet.magic import check
 from ddpm_parquet.options import ParquetOptions
 from ddpm_parquet.pacing import Pacer
+from ddpm_parquet.steps import gathered
 from ddpm_parquet.validity import set_aside
 
 _BUFFER_BYTES = 64 << 10
@@ -33,7 +35,8 @@ class ParquetParser(Parser):
     Types come as pyarrow reads them, uuid and json as their Arrow extension types. INT96 timestamps come in microseconds: in
     nanoseconds, years beyond 2262 would silently become others. Rows have no original bytes of their own.
 
-    A step's `resume` is `{"row_group": n, "row": r}`: the next row is the r-th of row group n, both from 0. A file cannot grow.
+    A step's `resume` is `{"row_group": n, "row": r, "unpacked": b}`: the next row is the r-th of row group n, both from 0, and
+    those before it had b bytes in memory. A file cannot grow.
     """
 
     resumable = True
@@ -56,44 +59,68 @@ class ParquetParser(Parser):
 
     def _steps(self, document: Document, stream: BinaryIO) -> Iterator[Parsed]:
         name = document.name
-        file = _open(name, stream)
+        file = _open(name, stream, self._options.max_depth)
         metadata = file.metadata
         pacer = Pacer(name, stream, metadata, self._options, self._context)
+        if not metadata.num_columns:
+            if metadata.num_rows:
+                raise DataError(f"{name} has rows and no columns", reason="parquet_invalid", hint=AGAIN)
+            return  # pyarrow may divide by zero in row groups without columns, which ends the process.
+        with translated(name):
+            for number in range(metadata.num_row_groups):
+                _meet_damage(file, number)
+            needed, in_file = expanded(metadata)
+            pacer.refuse_expansion(needed, in_file)
         group, row = _start(document, metadata)
         done = document.start.offset
+        unpacked = int(document.start.detail.get("resume", {}).get("unpacked", 0))
         for number in range(group, metadata.num_row_groups):
             where = f" in row group {number + 1}, after record {done:,}"
             with translated(name, where):
-                _meet_damage(file, number)
                 promised = metadata.row_group(number).num_rows
+                if promised < 0:
+                    raise _other_count(name, number, row, promised)
                 stored = sum(metadata.row_group(number).column(n).total_compressed_size for n in range(metadata.num_columns))
-                at_once = pacer.rows_at_once(number) if promised > row else 1
+                at_once = pacer.rows_at_once(number)
                 batches = file.iter_batches(batch_size=at_once, row_groups=[number], use_threads=False)
-            for batch in _from_row(_translated_each(name, batches, number + 1, done - row), row):
+            found = _from_row(_translated_each(name, batches, number + 1, done - row), row)
+            for batch in gathered(
+                found, self._context.batch_rows, min(self._context.batch_bytes, self._options.max_step_bytes // 2)
+            ):
+                unpacked += batch.nbytes
+                pacer.refuse_expansion(unpacked, in_file)
                 row += batch.num_rows
                 done += batch.num_rows
                 with translated(name, where):
-                    data, origin, rejects = set_aside(batch)
+                    data, origin, rejects = set_aside(batch, self._options.max_record_bytes)
                 last = row >= promised
                 yield Parsed(
                     data=data,
                     records=batch.num_rows,
                     rejects=rejects,
                     origin=origin,
-                    resume={"row_group": number + 1, "row": 0} if last else {"row_group": number, "row": row},
+                    resume={
+                        "row_group": number + 1 if last else number,
+                        "row": 0 if last else row,
+                        "unpacked": unpacked,
+                    },
                     nbytes=stored * row // promised - stored * (row - batch.num_rows) // promised if promised > 0 else 0,
                 )
             if row != promised:
-                raise DataError(
-                    f"{name} is damaged: row group {number + 1} has {row:,} rows, and the footer says {promised:,}",
-                    reason="parquet_invalid",
-                    hint=AGAIN,
-                )
+                raise _other_count(name, number, row, promised)
             row = 0
 
 
-def _open(name: str, stream: BinaryIO) -> pq.ParquetFile:
-    with translated(name):
+def _other_count(name: str, group: int, rows: int, promised: int) -> DataError:
+    return DataError(
+        f"{name} is damaged: row group {group + 1} has {rows:,} rows, and the footer says {promised:,}",
+        reason="parquet_invalid",
+        hint=AGAIN,
+    )
+
+
+def _open(name: str, stream: BinaryIO, max_depth: int) -> pq.ParquetFile:
+    with translated(name, max_depth=max_depth):
         check(name, stream)
         file = pq.ParquetFile(
             stream,
@@ -101,7 +128,7 @@ def _open(name: str, stream: BinaryIO) -> pq.ParquetFile:
             pre_buffer=False,
             page_checksum_verification=True,
             coerce_int96_timestamp_unit="us",
-            schema_depth_limit=100,
+            schema_depth_limit=max_depth,
         )
         schema = file.schema_arrow
         _refuse_duplicates(name, schema.names, "")

@@ -1,4 +1,4 @@
-"""Finding the rows whose values are not what their types say: files of strangers hold bytes that are no text."""
+"""Finding the rows that cannot go on: too large, or with values that are not what their types say (files of strangers do that)."""
 
 from __future__ import annotations
 
@@ -12,29 +12,49 @@ _CUT = 8
 """A piece with bad rows is looked at in so many parts: few looks where bad rows are rare, and not many where all are bad."""
 
 
-def set_aside(batch: pa.RecordBatch) -> tuple[pa.RecordBatch | None, pa.Int32Array | None, list[Reject]]:
-    """The rows that are valid, which rows they were (None: all), and the others as rejects.
+Bad = dict[int, tuple[str, str]]
+"""Row -> reason and message."""
+
+
+def set_aside(batch: pa.RecordBatch, max_bytes: int) -> tuple[pa.RecordBatch | None, pa.Int32Array | None, list[Reject]]:
+    """The rows that are valid and have at most so many bytes, which rows they were (None: all), and the others as rejects.
 
     Dictionaries are unpacked where a row is bad: a bad entry would condemn every row of its batch.
     A reject carries the row as an Arrow IPC stream, its texts as bytes, since nobody else has it any more.
     """
+    bad = dict(_too_large(batch, 0, max_bytes))
     try:
         batch.validate(full=True)
     except (pa.ArrowException, ValueError):
-        pass
+        batch = _unpacked(batch)
+        _find_invalid(batch, bad)
     else:
-        return batch, None, []
-    batch = _unpacked(batch)
-    bad: dict[int, tuple[str, str]] = {}
+        if not bad:
+            return batch, None, []
+    rejects = [Reject(row, *bad[row], row=_as_ipc(batch.slice(row, 1))) for row in sorted(bad)]
+    kept = pa.array([row for row in range(batch.num_rows) if row not in bad], pa.int32())
+    return (batch.take(kept) if len(kept) else None), kept, rejects
+
+
+def _too_large(batch: pa.RecordBatch, first: int, limit: int) -> Iterator[tuple[int, tuple[str, str]]]:
+    """A batch that is small enough has no row that is not, so parts are looked at only where they must be."""
+    if batch.nbytes <= limit:
+        return
+    if batch.num_rows == 1:
+        yield first, ("too_large", f"the row has {batch.nbytes:,} bytes in memory, more than the {limit:,} allowed")
+        return
+    size = -(-batch.num_rows // _CUT)
+    for start in range(0, batch.num_rows, size):
+        yield from _too_large(batch.slice(start, size), first + start, limit)
+
+
+def _find_invalid(batch: pa.RecordBatch, bad: Bad) -> None:
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         for row, message in _culprits(column, 0):
             if "utf8" in message.lower():
                 bad.setdefault(row, ("encoding", f"column {name!r} holds text that is not UTF-8"))
             else:
                 bad.setdefault(row, ("parquet_invalid", f"column {name!r} holds what its type does not allow: {message}"))
-    rejects = [Reject(row, *bad[row], row=_as_ipc(batch.slice(row, 1))) for row in sorted(bad)]
-    kept = pa.array([row for row in range(batch.num_rows) if row not in bad], pa.int32())
-    return (batch.take(kept) if len(kept) else None), kept, rejects
 
 
 def _unpacked(batch: pa.RecordBatch) -> pa.RecordBatch:

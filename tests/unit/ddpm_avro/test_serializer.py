@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from ddpm_avro.codecs import CODECS
 from ddpm_avro.container import Container
+from ddpm_avro.limits import Shape
 from ddpm_avro.options import AvroOptions
 from ddpm_avro.parser import AvroParser
 from ddpm_avro.serializer import AvroSerializer
@@ -131,7 +132,7 @@ def test_every_codec_is_written_in_blocks(codec: str) -> None:
     payload = _written(batch, codec=codec, block_bytes=10_000)
     assert _read(payload) == pa.Table.from_batches([batch])
     container = Container(Document("x", "x", io.BytesIO(payload)), 1 << 20)
-    sizes = [len(block.data) for block in container.blocks(1)]
+    sizes = [len(block.data) for block in container.blocks(Shape(1))]
     assert len(sizes) > 10
     assert max(sizes) < 20_000
 
@@ -177,3 +178,22 @@ def test_what_avro_has_no_place_for_is_refused(column: tuple[str, pa.Array], rea
 def test_two_structs_whose_paths_read_alike_get_different_names() -> None:
     batch = pa.record_batch({"a_b": [{"x": 1}], "a": [{"b": {"x": 2}}], "record": [{"y": 1}]})
     assert _read(_written(batch)) == pa.Table.from_batches([batch])
+
+
+@pytest.mark.parametrize("rows_before", [0, 1, 700])
+def test_of_a_batch_that_cannot_be_written_nothing_is_in_the_document(rows_before: int) -> None:
+    maps = pa.map_(pa.string(), pa.int64())
+    good = pa.record_batch({"m": pa.array([[("a", 1)]] * max(1, rows_before), maps)})
+    bad = pa.record_batch({"m": pa.array([[("a", 1)]] * 3000 + [[("a", 1), ("a", 2)]], maps)})
+    stream = io.BytesIO()
+    serializer = AvroSerializer(AvroOptions(block_bytes=1024))
+    writer = serializer.document_writer(stream, good.schema)
+    if rows_before:
+        writer.write(good)
+    with pytest.raises(DataError) as caught:
+        writer.write(bad)
+    assert str(caught.value) == "a map has the key 'a' twice, which Avro does not allow"
+    writer.write(good)
+    writer.close()
+    stream.seek(0)
+    assert len(list(fastavro.reader(stream))) == rows_before + good.num_rows

@@ -165,6 +165,14 @@ def test_nesting_up_to_the_limit_is_kept_as_json_text() -> None:
     assert only_message(b'{"a":[[1]]}\n', max_depth=2) == ("json_depth", "objects and arrays are nested more than 2 deep")
 
 
+def test_more_objects_and_arrays_than_memory_should_hold_are_set_aside_and_brackets_in_text_do_not_count() -> None:
+    many = b'{"a":1}\n{"a":2,"b":[' + b"[]," * 1_000_000 + b'[]]}\n{"a":3,"b":"' + b"[" * 2_000_000 + b'"}\n'
+    got = read(many)
+    assert [row["a"] for row in got.rows] == [1, 3]
+    assert [reason for reason, _, _ in got.rejects] == ["collection_limit"]
+    assert only_message(many) == ("collection_limit", "there are more than 1,000,000 objects and arrays in the record")
+
+
 def test_an_unknown_field_of_any_depth_crashes_nothing_on_the_fast_way() -> None:
     parser = new_parser()
     read(b'{"a":1}\n{"a":2}\n', parser)
