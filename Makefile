@@ -3,6 +3,8 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What DDPM is measured against (dlt) and checked with (pandas) has an environment of its own: nothing of it reaches DDPM.
+PEERS ?= .venv-peers
 # The first interpreter that is new enough; `make PYTHON=...` names another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -25,14 +27,14 @@ demo: $(VENV)/.runtime ## Load a shipped Avro file of 20,000 real flights into D
 	$(BIN)/ddpm ingest --format avro test_data/flights.avro --to demo.duckdb
 	$(BIN)/ddpm query --db demo.duckdb "select carrier, count(*) as flights, round(avg(arr_delay), 1) as mean_delay from flights group by carrier order by flights desc limit 10"
 
-test: $(VENV)/.dev ## Run every unit and integration test; starts the services it needs itself
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev $(PEERS)/.peers ## Run every unit and integration test; starts the services it needs itself
+	DDPM_PEERS_PYTHON=$(PEERS)/bin/python $(BIN)/python -m pytest
 
 test-unit: $(VENV)/.dev ## Run the unit tests only: quick, no services
 	$(BIN)/python -m pytest tests/unit
 
-test-integration: $(VENV)/.dev ## Run the tests against real services only
-	$(BIN)/python -m pytest tests/integration
+test-integration: $(VENV)/.dev $(PEERS)/.peers ## Run the tests against real services only
+	DDPM_PEERS_PYTHON=$(PEERS)/bin/python $(BIN)/python -m pytest tests/integration
 
 test-kills: $(VENV)/.dev ## Kill 100 ingests into DuckDB and 100 into Postgres at random moments
 	DDPM_KILLS=100 $(BIN)/python -m pytest tests/integration/test_kills.py -s
@@ -47,21 +49,27 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## Measure speed and memory against the bare libraries, as ratios in one run
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.dev $(PEERS)/.peers ## Measure speed and memory against bare libraries and dlt, as ratios in one run
+	DDPM_PEERS_PYTHON=$(PEERS)/bin/python $(BIN)/python -m benchmarks
 
-bench-smoke: $(VENV)/.dev ## Run every benchmark once on little data: they still work
-	$(BIN)/python -m benchmarks --smoke
+bench-smoke: $(VENV)/.dev $(PEERS)/.peers ## Run every benchmark once on little data: they still work
+	DDPM_PEERS_PYTHON=$(PEERS)/bin/python $(BIN)/python -m benchmarks --smoke
 
 docs: $(VENV)/.dev ## Write the generated parts of the documentation anew
 	$(BIN)/python docs/generate.py
 
 clean: ## Remove the virtual environment and what the demo made
-	rm -rf $(VENV) .build demo.duckdb demo.duckdb.wal .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) .build demo.duckdb demo.duckdb.wal .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer was found; name one with PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+$(PEERS)/.peers: benchmarks/peers.txt
+	@echo "Installing what DDPM is measured against and checked with into $(PEERS), apart from it"
+	$(PYTHON) -m venv $(PEERS)
+	PIP_CONSTRAINT= $(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet -r $<
+	@touch $@
 
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing DDPM with pinned versions into $(VENV): half a minute or so, once"

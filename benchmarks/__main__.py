@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--smoke] [speed|memory|startup ...]`: measures, prints a table, and fails where a goal is missed."""
+"""`python -m benchmarks [--smoke] [speed|peers|memory|startup ...]`: measures, prints a table, and fails where a goal is missed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.memory import peaks
+from benchmarks.peers import PYTHON, Peers, peers_python
 from benchmarks.startup import starts
 from benchmarks.throughput import Bench
 from tests.services import postgres
 
-PARTS = ("speed", "memory", "startup")
+PARTS = ("speed", "peers", "memory", "startup")
 
 
 def main(arguments: list[str]) -> int:
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _measure(wanted: list[str], *, smoke: bool) -> Iterator[tuple[str, bool]]:
-    rows, pairs = (3_000, 1) if smoke else (300_000, 5)
+    rows, pairs, peer_pairs = (3_000, 1, 1) if smoke else (300_000, 5, 3)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "speed" in wanted:
@@ -36,8 +37,17 @@ def _measure(wanted: list[str], *, smoke: bool) -> Iterator[tuple[str, bool]]:
                 for r in Bench(folder, server, rows, pairs).run():
                     text = f"  {r.work:24} {r.ours:>10,.0f}   {r.against:34} {r.other:>10,.0f}   "
                     yield f"{text} ratio {r.ratio:5.2f}, goal {r.goal:.2f}", r.ratio >= r.goal
+        python = peers_python()
+        if "peers" in wanted and python is None:
+            yield f"Peers: skipped, {PYTHON} names no interpreter that has dlt (`make bench` does)", True
+        elif "peers" in wanted and python is not None:
+            yield f"Rows a second of whole processes, {rows:,} events, median of {peer_pairs} pairs", True
+            with postgres() as server:
+                for r in Peers(folder, server, rows, peer_pairs, python).run():
+                    text = f"  {r.work:24} {r.ours:>10,.0f}   {r.against:34} {r.other:>10,.0f}   "
+                    yield f"{text} ratio {r.ratio:5.2f}, goal {r.goal:.2f}", r.ratio >= r.goal
         if "memory" in wanted:
-            small = 1 if smoke else 30
+            small = 1 if smoke else 100
             yield f"Peak memory in MiB, files of {small} MB and of {small * 10} MB", True
             for p in peaks(folder, small=small * 1_000_000):
                 yield f"  {p.work:28} {p.small:6.0f} {p.large:6.0f}   ratio {p.ratio:5.2f}, goal {p.goal:.2f}", p.ratio <= p.goal

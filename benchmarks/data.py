@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import fastavro
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 BATCH = 10_000
@@ -83,6 +85,19 @@ def write_array(path: Path, count: int) -> None:
         file.write("]\n")
 
 
+def write_csv(path: Path, count: int) -> None:
+    """With a header, as pyarrow writes it."""
+    with pa.csv.CSVWriter(path, SCHEMA) as writer:
+        for batch in batches(count):
+            writer.write(batch)
+
+
+def write_gzip(path: Path, count: int) -> None:
+    """NDJSON, compressed as gzip does by default."""
+    with gzip.open(path, "wt", compresslevel=6) as file:
+        file.writelines(json.dumps(event) + "\n" for event in events(count))
+
+
 def write_avro(path: Path, count: int) -> None:
     """An object container as fastavro writes it, deflate."""
     with path.open("wb") as file:
@@ -105,19 +120,34 @@ def write_parquet(path: Path, count: int) -> None:
 WRITERS = {
     "events.ndjson": write_ndjson,
     "events.json": write_array,
+    "events.csv": write_csv,
+    "events.ndjson.gz": write_gzip,
     "events.avro": write_avro,
     "events.parquet": write_parquet,
 }
 
 
 def grow(path: Path, size: int) -> None:
-    """Repeat what a written file holds until it has this many bytes, without making every event anew."""
-    repeat = {".ndjson": _repeat_lines, ".json": _repeat_elements, ".avro": _repeat_blocks, ".parquet": _repeat_groups}
-    repeat[path.suffix](path, max(1, round(size / path.stat().st_size)))
+    """Repeat what a written file holds until it has this many bytes (unpacked), without making every event anew."""
+    repeat = {
+        ".ndjson": _repeat_lines,
+        ".csv": _repeat_records,
+        ".gz": _repeat_lines,  # Members of gzip one after the other are a file of gzip.
+        ".json": _repeat_elements,
+        ".avro": _repeat_blocks,
+        ".parquet": _repeat_groups,
+    }
+    unpacked = len(gzip.decompress(path.read_bytes())) if path.suffix == ".gz" else path.stat().st_size
+    repeat[path.suffix](path, max(1, round(size / unpacked)))
 
 
 def _repeat_lines(path: Path, times: int) -> None:
     _write(path, [path.read_bytes()] * times)
+
+
+def _repeat_records(path: Path, times: int) -> None:
+    header, newline, records = path.read_bytes().partition(b"\n")
+    _write(path, [header + newline, *[records] * times])
 
 
 def _repeat_elements(path: Path, times: int) -> None:

@@ -1,4 +1,4 @@
-"""Peak memory of a whole `ddpm ingest`, for a file of 30 MB and for one ten times larger."""
+"""Peak memory of a whole `ddpm ingest`, for a file of 100 MB and for one ten times larger."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 # A process inherits its parent's peak, and this one is large: a small one stands between.
 
+LABELS = {
+    "events.ndjson": "NDJSON",
+    "events.json": "one JSON array",
+    "events.csv": "CSV",
+    "events.ndjson.gz": "NDJSON in gzip, unpacked size",
+    "events.avro": "Avro",
+    "events.parquet": "Parquet",
+}
 DDPM = str(Path(sys.executable).with_name("ddpm"))
 
 
@@ -43,7 +51,7 @@ def peaks(folder: Path, *, small: int, to: str | None = None) -> Iterator[Peak]:
             grow(folder / name, size)
             found.append(_peak(folder, name, to))
         (folder / name).unlink()
-        label = {"events.json": "one JSON array", "events.ndjson": "NDJSON"}.get(name, name.rpartition(".")[2].capitalize())
+        label = LABELS[name]
         yield Peak(f"{label} into {'DuckDB' if to is None else 'Postgres'}", *found)
 
 

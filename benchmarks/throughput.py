@@ -19,12 +19,13 @@ import pyarrow as pa
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from benchmarks.data import SCHEMA, write_avro, write_ndjson, write_parquet
+from benchmarks.data import SCHEMA, write_avro, write_csv, write_ndjson, write_parquet
 from ddpm_core.engine.ingest import Ingest, IngestRequest
 from ddpm_core.registry import Registry
 from tests.services import PostgresServer
 
 COLUMNS = ", ".join(f'"{name}"' for name in SCHEMA.names)
+FILES = {"events.ndjson": write_ndjson, "events.csv": write_csv, "events.avro": write_avro, "events.parquet": write_parquet}
 TABLE_TYPES = {"string": "text", "int64": "bigint", "double": "double precision"}
 
 
@@ -56,11 +57,12 @@ class Bench:
 
     def run(self) -> Iterator[Result]:
         """Every case of the table in the README."""
-        for name, write in (("events.ndjson", write_ndjson), ("events.avro", write_avro), ("events.parquet", write_parquet)):
+        for name, write in FILES.items():
             write(self.folder / name, self.rows)
         yield self._case("Parquet into Postgres", "pgpq + copy_expert", 0.60, self._parquet_postgres, self._bare_copy)
         yield self._case("NDJSON into DuckDB", "pyarrow.json + insert", 0.50, self._ndjson_duckdb, self._bare_duckdb)
         yield self._case("NDJSON into Postgres", "json.loads + execute_values(1000)", 4.0, self._ndjson_postgres, self._script)
+        yield self._case("CSV into DuckDB", "DuckDB's own read_csv", 0.50, self._csv_duckdb, self._bare_read_csv)
         yield self._case("Avro into DuckDB", "fastavro's reader alone", 0.60, self._avro_duckdb, self._bare_fastavro)
 
     def _case(self, work: str, against: str, goal: float, ours: Callable[[], float], other: Callable[[], float]) -> Result:
@@ -93,6 +95,9 @@ class Bench:
 
     def _ndjson_duckdb(self) -> float:
         return self._ingest("events.ndjson", str(self._fresh_duckdb()))
+
+    def _csv_duckdb(self) -> float:
+        return self._ingest("events.csv", str(self._fresh_duckdb()))
 
     def _avro_duckdb(self) -> float:
         return self._ingest("events.avro", str(self._fresh_duckdb()))
@@ -135,6 +140,13 @@ class Bench:
         connection.execute("insert into events select * from incoming")
         connection.unregister("incoming")
         connection.execute("commit")
+
+    def _bare_read_csv(self) -> float:
+        path = self._fresh_duckdb()
+        began = time.perf_counter()
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(f"create table events as select * from read_csv('{self.folder / 'events.csv'}')")
+        return time.perf_counter() - began
 
     def _script(self) -> float:
         self._fresh_postgres(own_table=True)
