@@ -25,8 +25,6 @@ import pytest
 from tests.oracle import judge, write_events
 
 KILLS = int(os.environ.get("DDPM_KILLS", "10"))
-RECORDS = 150_000
-FILES = 8
 
 OBSERVER = """
 import os
@@ -126,7 +124,8 @@ def observer_plugin(folder: Path) -> None:
     (info / "entry_points.txt").write_text("[ddpm]\nkill_probe = ddpm_kill_probe\n")
 
 
-def kill_again_and_again(target: Target, tmp_path: Path) -> None:
+def kill_again_and_again(target: Target, tmp_path: Path, *, files: int, records: int) -> None:
+    """With so many records in so many files, of which some must be larger than a transaction: it is to be killed inside a file too."""
     seed = int(os.environ.get("DDPM_KILLS_SEED", time.time_ns() % 1_000_000))
     print(f"\nDDPM_KILLS_SEED={seed}")
     rng = random.Random(seed)
@@ -134,7 +133,7 @@ def kill_again_and_again(target: Target, tmp_path: Path) -> None:
     folder.mkdir()
     plugins.mkdir()
     observer_plugin(plugins)
-    produced = write_events(folder, files=FILES, records=RECORDS, seed=1)
+    produced = write_events(folder, files=files, records=records, seed=1)
     ingests = Ingests(folder, target, tmp_path / "probe")
     ingests.environment = {"PYTHONPATH": str(plugins), "DDPM_KILL_PROBE": str(ingests.probe)}
     first, whole, commits = ingests.measure()
@@ -176,7 +175,7 @@ def test_killed_at_random_moments_duckdb_holds_every_row_once(tmp_path: Path) ->
         lambda: [str(value) for value in query("select event_id from events")],
         lambda: [bytes(value) for value in query("select payload from _ddpm_dead_letters")],  # type: ignore[call-overload]
     )
-    kill_again_and_again(target, tmp_path)
+    kill_again_and_again(target, tmp_path, files=3, records=400_000)  # A transaction holds up to 24 MB.
 
 
 @pytest.mark.timeout(3600)
@@ -203,6 +202,6 @@ def test_killed_at_random_moments_postgres_holds_every_row_once(postgres_databas
         lambda: [bytes(value) for value in query("select payload from _ddpm_dead_letters")],  # type: ignore[call-overload]
     )
     try:
-        kill_again_and_again(target, tmp_path)
+        kill_again_and_again(target, tmp_path, files=8, records=150_000)
     finally:
         connection.close()

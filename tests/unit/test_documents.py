@@ -44,9 +44,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
-def test_the_page_of_options_is_what_the_models_say() -> None:
-    generate = _module(ROOT / "docs" / "generate.py")
-    assert (ROOT / "docs" / "options.md").read_text() == generate.options_page(), "run `make docs`"
+def test_the_pages_of_plugins_are_what_the_models_say() -> None:
+    pages = _module(ROOT / "docs" / "generate.py").pages()
+    assert sorted(pages) == ["formats.md", "sinks.md", "sources.md"]
+    for name, page in pages.items():
+        assert (ROOT / "docs" / name).read_text() == page, "run `make docs`"
 
 
 def test_the_readme_is_short_and_links_every_page_of_the_documentation() -> None:
