@@ -14,6 +14,9 @@ When every sink has the group:
 6. The source is told.
 7. Observers are told.
 
+A group may grow while the first sink writes it (`Sink.transaction_seconds`): what joins it is kept like the rest until COMMIT, and written
+again with it.
+
 A crash before 5 leaves nothing of the group, and the position where it was: the next run reads the group again. A crash after 5 leaves
 all of it, and the position after it: the next run goes on behind it. There is no point in between. An error at COMMIT, where nobody
 knows which of the two happened, is no special case: the sink is reopened, its positions are read, and step 1 drops what had landed.

@@ -183,7 +183,8 @@ def _cast(texts: pa.StringArray, kind: pa.DataType) -> pa.Array | None:
 
 
 def _casts(texts: pa.StringArray, kind: pa.DataType) -> bool:
-    return _cast(texts, kind) is not None
+    # The first one alone, first: texts that are no times would be tried one by one.
+    return _cast(texts[:1], kind) is not None and _cast(texts, kind) is not None
 
 
 def _fits(texts: pa.StringArray, kind: pa.DataType) -> bool:

@@ -175,7 +175,7 @@ def test_killed_at_random_moments_duckdb_holds_every_row_once(tmp_path: Path) ->
         lambda: [str(value) for value in query("select event_id from events")],
         lambda: [bytes(value) for value in query("select payload from _ddpm_dead_letters")],  # type: ignore[call-overload]
     )
-    kill_again_and_again(target, tmp_path, files=3, records=400_000)  # A transaction holds up to 24 MB.
+    kill_again_and_again(target, tmp_path, files=2, records=260_000)  # A transaction holds up to 24 MB.
 
 
 @pytest.mark.timeout(3600)

@@ -219,3 +219,22 @@ def test_the_limits_of_memory_hold_while_the_cache_is_emptied(target: Any) -> No
         target.land(sink, pa.record_batch([text], names=["t"]), upto=upto)
     assert sink.fetch("SELECT current_setting('memory_limit')") == [("286.1 MiB",)]
     assert sink.fetch("SELECT current_setting('threads')") == [(1,)]
+
+
+def test_rows_that_fill_row_groups_do_not_go_through_the_log(target: Any, rows: Any) -> None:
+    sink = target.sink()
+    sink.claim(["file:a"])
+    log = target.path.with_name(f"{target.path.name}.wal")
+    before = log.stat().st_size
+    target.land(sink, *(rows(n=list(range(at, at + 20_000))) for at in range(0, 140_000, 20_000)))
+    assert log.stat().st_size - before < 20_000  # The rows are more than a million bytes.
+    sink.close()
+    assert target.sql("SELECT count(DISTINCT n) FROM events") == [(140_000,)]
+
+
+def test_the_place_of_replaced_rows_is_used_again(target: Any, rows: Any) -> None:
+    sizes = []
+    for run in range(6):
+        target.load(rows(n=[number * 7_919 % 1_000_003 + run for number in range(130_000)]), mode="replace")
+        sizes.append(target.path.stat().st_size)
+    assert max(sizes) <= 2.5 * sizes[0]

@@ -12,7 +12,7 @@ from ddpm_core.errors import DataError, FencedError, RetryableError
 from ddpm_core.plugin.events import ChunkCommitted
 from ddpm_core.plugin.format import Parser
 from ddpm_core.records import Batch, DeadLetter, Document, Parsed, Positions, Reject
-from ddpm_core.testing.doubles import Call, ListSource, MemorySink, MemoryStore
+from ddpm_core.testing.doubles import Call, ListDocument, ListSource, MemorySink, MemoryStore
 
 WITHOUT_END = 1 << 30
 
@@ -142,8 +142,8 @@ def test_a_round_grows_no_further_once_the_first_sink_has_committed_it(engine) -
 def test_what_joined_a_round_lands_although_another_process_took_over_its_first_file(engine) -> None:
     engine.store.fail("commit", FencedError(["list:a"]))
     sink = Gathering(engine.store)
-    source = ListSource.of_documents({"a": b"a0\n", "b": [Call(lambda: sink.written.wait(10)), b"b0\nb1\n"]})
-    report = engine.run(source, sinks=[sink], parser=EachLine())
+    both = [ListDocument("a", b"a0\n"), Call(lambda: sink.written.wait(10)), ListDocument("b", b"b0\nb1\n")]
+    report = engine.run(ListSource(both), sinks=[sink], parser=EachLine())
     assert (report.status, engine.lines) == ("failed", ["b0", "b1"])
     assert [(line.name, line.status) for line in report.documents] == [("a", "failed"), ("b", "landed")]
 

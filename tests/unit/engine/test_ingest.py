@@ -295,3 +295,35 @@ def test_a_record_refused_on_its_way_to_two_tables_is_two_dead_letters(
         run(registry, tmp_path / "a.txt", table=table)
     ids = [letter.id for store in stores.values() for letter in store.dead_letters]
     assert (len(ids), len(set(ids))) == (2, 2)
+
+
+def test_limits_on_records_reach_every_format(tmp_path: Path) -> None:
+    """Options where a format has them; the base class' own limit where it has none."""
+    (tmp_path / "a.json").write_text('{"id": 1}\n{"id": 2, "pad": "%s"}\n{"id": {"id": {"id": 3}}}\n' % ("x" * 60))
+    limits = {"max_record_bytes": 50, "max_depth": 2}
+    made = Ingest(IngestRequest(paths=(str(tmp_path / "a.json"),), to=str(tmp_path / "x.duckdb"), **limits), Registry.discover())  # type: ignore[arg-type]
+    assert made.run().rejects == {"too_large": 1, "json_depth": 1}
+
+
+def test_a_limit_on_records_holds_for_a_format_without_options(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("short\n%s\n" % ("x" * 60))
+    report = run(registry, tmp_path / "a.txt", max_record_bytes=50)
+    assert (report.rows, report.rejects) == (1, {"too_large": 1})
+
+
+def test_rows_of_a_query_need_a_table_and_no_format(registry: Registry, tmp_path: Path) -> None:
+    from ddpm_core.plugin.specs import SourceSpec
+
+    class Options(PluginOptions):
+        url: str = Field(description="Where")
+        table: str = Field(default="", description="Which")
+
+    spec = SourceSpec(name="base", summary="A base", build="x:y", options=Options, schemes=("base",), decodes=True)
+    module = SimpleNamespace(ddpm_sources=hookimpl(lambda: [spec]))
+    registry.add(module, entry_point="base", distribution="ddpm-base", version="1.0")
+    assert refused(registry, "base://u:secret@h/db") == (
+        "source base gives the rows of a query, which has no name that a table could have\nName the table with --table."
+    )
+    assert refused(registry, "crate://u:secret@h/db") == (
+        "crate://u:***@h/db: no installed source takes crate:// addresses (known: base, file, gs, http, https, s3)"
+    )
