@@ -37,14 +37,14 @@ class Sink(ABC):
     keeps_dead_letters: ClassVar[bool] = False
     """Whether `commit` stores dead letters in the same transaction. Without, the engine keeps them in a file."""
 
-    transaction_bytes: ClassVar[int] = 4 << 20
+    transaction_bytes: int = 4 << 20
     """About how much one round should hold, in bytes as read or as decoded, where more waits to be written.
 
     The chunks of a round are kept in memory until its commit, so that it can be written again: what is named here, a run may need.
     With several sinks, the smallest counts.
     """
 
-    transaction_seconds: ClassVar[float] = 0.0
+    transaction_seconds: float = 0.0
     """How long a round may stay open for more to come while it holds less than `transaction_bytes`, counted from its first chunk.
 
     With 0, what waits is committed at once. More is for sinks that write much data in one transaction for less than in many. It is

@@ -44,12 +44,12 @@ def truncated(name: str, what: str, where: str = "") -> DataError:
     )
 
 
-def too_much(name: str, what: str, where: str = "") -> DataError:
-    """The error of a document that asks for more memory than is allowed."""
+def too_much(name: str, what: str, where: str = "", *, option: str = "max_batch_bytes") -> DataError:
+    """The error of a document that asks for more than this option allows."""
     return DataError(
         f"{name}{where}: {what}",
         reason="decompressed_size",
-        hint="It may be damaged, or made to exhaust memory; if it is neither, raise the option max_batch_bytes.",
+        hint=f"It may be damaged, or made to exhaust memory; if it is neither, raise the option {option}.",
     )
 
 

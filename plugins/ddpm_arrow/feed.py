@@ -14,13 +14,14 @@ class Feed(io.RawIOBase):
 
     Attributes:
         nbytes: Bytes of the last message that it gave.
+        taken: Bytes of all of them.
     """
 
     def __init__(self, messages: Iterator[Message]) -> None:
         super().__init__()
         self._messages = messages
         self._pieces: deque[memoryview] = deque()
-        self.nbytes = 0
+        self.nbytes = self.taken = 0
 
     def readable(self) -> bool:
         return True
@@ -45,3 +46,4 @@ class Feed(io.RawIOBase):
         if len(body):
             self._pieces.append(memoryview(body))
         self.nbytes = len(head) + len(body)
+        self.taken += self.nbytes

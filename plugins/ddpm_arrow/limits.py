@@ -7,6 +7,7 @@ from ddpm_arrow.message import MAX_METADATA, Envelope, Message
 from ddpm_arrow.tables import MalformedError
 
 _FREE_ROWS = 1_000_000
+_FREE_BYTES = 256 << 20
 
 
 class Limits:
@@ -15,11 +16,14 @@ class Limits:
     Args:
         name: The document, as people call it.
         max_bytes: The most that a message may have, packed or unpacked, and that all dictionaries may have together.
+        max_expansion: Rows may have so many times the bytes that they were made of.
     """
 
-    def __init__(self, name: str, max_bytes: int) -> None:
+    def __init__(self, name: str, max_bytes: int, max_expansion: int) -> None:
         self._name = name
         self._max_bytes = max_bytes
+        self._max_expansion = max_expansion
+        self._made = 0
         self._dictionaries: dict[int, int] = {}
 
     def check_metadata(self, length: int, where: str) -> None:
@@ -48,6 +52,18 @@ class Limits:
             raise too_much(self._name, f"it claims {envelope.rows:,} rows in {len(body):,} bytes", where)
         if envelope.kind == "dictionary":
             self._count_dictionary(envelope, max(unpacked, len(body)), where)
+
+    def check_rows(self, made: int, taken: int, where: str) -> None:
+        """Of rows that were made of the document.
+
+        Args:
+            made: How many bytes more of them there are.
+            taken: Bytes of the document so far.
+        """
+        self._made += made
+        if self._made > max(_FREE_BYTES, self._max_expansion * taken):
+            what = f"{self._made:,} bytes of rows come of {taken:,} bytes, and {self._max_expansion:,} times as many are allowed"
+            raise too_much(self._name, what, where, option="max_expansion")
 
     def _count_dictionary(self, envelope: Envelope, size: int, where: str) -> None:
         known = self._dictionaries.get(envelope.dictionary, 0) if envelope.delta else 0

@@ -18,6 +18,11 @@ class ArrowOptions(PluginOptions):
         description="Reading: a record batch with more bytes, in the file or decompressed, is refused, and so are dictionaries that have "
         "more together. A record batch is held in memory as a whole.",
     )
+    max_expansion: int = Field(
+        default=1000,
+        ge=1,
+        description="Reading: a file of which more than so many times its bytes come out as rows is refused (256 MB always may).",
+    )
     compression: Literal["zstd", "lz4", "none"] = Field(default="zstd", description="Writing: the codec of buffers.")
     batch_rows: int = Field(
         default=65_536, ge=1, description="Writing: rows in one record batch of a file; as many are held in memory."

@@ -42,6 +42,7 @@ class ArrowParser(Parser):
 
     def __init__(self, options: ArrowOptions, context: BuildContext) -> None:
         self._max_bytes = options.max_batch_bytes
+        self._max_expansion = options.max_expansion
         self._context = context
 
     def expect(self, schema: pa.Schema) -> None:
@@ -49,21 +50,21 @@ class ArrowParser(Parser):
 
     def parse_document(self, document: Document) -> Iterator[Parsed]:
         beginning = read_fully(document.stream, 8)
-        limits = Limits(document.name, self._max_bytes)
+        limits = Limits(document.name, self._max_bytes, self._max_expansion)
         if form_of(document.name, beginning) == "stream":
             stream_form = StreamForm(document.name, document.stream, beginning, limits)
-            yield from self._steps(document, stream_form.messages)
+            yield from self._steps(document, stream_form.messages, limits)
             return
         if not document.stream.seekable():
             document = replace(document, stream=cast("BinaryIO", _Rejoined(beginning, document.stream)))
         stream = document.seekable()
         try:
-            yield from self._steps(document, FileForm(document.name, stream, limits).messages)
+            yield from self._steps(document, FileForm(document.name, stream, limits).messages, limits)
         finally:
             if stream is not document.stream:
                 stream.close()
 
-    def _steps(self, document: Document, messages: _Messages) -> Iterator[Parsed]:
+    def _steps(self, document: Document, messages: _Messages, limits: Limits) -> Iterator[Parsed]:
         name, cursor = document.name, Cursor(document.start)
         feed = Feed(messages(cursor))
         with translated(name):
@@ -74,7 +75,11 @@ class ArrowParser(Parser):
                 batch = _next(reader)
             if batch is None:
                 return
-            yield from self._steps_of(name, batch, cursor, feed.nbytes)
+            where = f" in record batch {cursor.batch + 1}"
+            for step in self._steps_of(name, batch, cursor, feed.nbytes):
+                if step.data is not None:
+                    limits.check_rows(step.data.nbytes, feed.taken, where)
+                yield step
             cursor.passed()
 
     def _steps_of(self, name: str, batch: pa.RecordBatch, cursor: Cursor, nbytes: int) -> Iterator[Parsed]:

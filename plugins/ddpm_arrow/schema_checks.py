@@ -10,16 +10,23 @@ from pyarrow import types as is_type
 from ddpm_arrow.errors import invalid
 from ddpm_core import DataError
 
+_MAX_COLUMNS = 10_000
 _MAX_DEPTH = 60  # pyarrow reads 64 levels.
 _MAX_SCALE = 76  # The most digits that a decimal can have.
 
 
 def check_columns(name: str, schema: pa.Schema) -> None:
-    """Refuse names that stand twice, at any depth, columns nested too deep, and decimals that no number can be.
+    """Refuse too many columns, names that stand twice, at any depth, columns nested too deep, and decimals that no number can be.
 
     Raises:
-        DataError: With reason `duplicate_column`, `depth` or `arrow_invalid`.
+        DataError: With reason `too_many_columns`, `duplicate_column`, `depth` or `arrow_invalid`.
     """
+    if len(schema) > _MAX_COLUMNS:
+        raise DataError(
+            f"{name} has {len(schema):,} columns, and {_MAX_COLUMNS:,} are allowed",
+            reason="too_many_columns",
+            hint="Split it where it is made.",
+        )
     _refuse_twice(name, schema.names, "")
     for field in schema:
         _check_type(name, field.type, field.name, 1)

@@ -148,7 +148,8 @@ class BlockCutter:
 
     def first_line(self) -> bytes:
         """The next line that is not blank, and more lines where it ends within quotes; without taking it. Of a long one its beginning."""
-        self._fill(self._size)
+        while self._fill(self._size) and not self._ended and not self._ahead.strip(b"\r\n"):
+            self._skip(len(self._ahead))
         lines = self._ahead.lstrip(b"\r\n")[:_LONG_LINE].splitlines(keepends=True)
         found = b""
         for line in lines:
@@ -174,7 +175,7 @@ class BlockCutter:
             elif len(window) > self._limit:
                 return self._too_long(len(window))
             else:
-                size += self._size
+                size = max(size + self._size, min(2 * size, self._limit + 1))
         return None
 
     def skip_line(self) -> None:
@@ -299,10 +300,9 @@ def _boundary(window: bytes, quote: bytes, rows: int, final: bool) -> int:
         odd = (odd + window.count(quote, closer, end)) % 2
         end = closer
     while not end and 0 < start < len(window):  # So few rows that all of them are one record's beginning.
-        following = window.find(line_end, start) + 1
-        if not following:
-            return 0
-        if window.count(quote, 0, following) % 2 == 0:
+        closing = window.find(quote, start)  # Before `start` their number is odd.
+        following = window.find(line_end, closing) + 1 if closing >= 0 else 0
+        if not following or window.count(quote, start, following) % 2:
             return following
         start = following
     return end

@@ -84,6 +84,15 @@ class Dialect:
         """What stands before the next delimiter or line end."""
         return re.compile(self.unquoted, re.DOTALL)
 
+    def count(self, record: bytes) -> int:
+        """How many fields a record has that is well, without holding them: they may be millions."""
+        if not (self.quote and self.quote in record) and not (self.escape and self.escape in record):
+            return record.count(self.delimiter) + 1
+        if self.escape and self.escape in record:
+            return len(self.split(record))
+        found = sum(1 for _ in self.field.finditer(record))
+        return found - (bool(record) and not record.endswith(self.delimiter))  # Nothing is found once more behind the last field.
+
     def split(self, record: bytes) -> list[tuple[bytes, bool]]:
         """The fields of a record that is well, each with whether it was in quotes."""
         if not (self.quote and self.quote in record) and not (self.escape and self.escape in record):

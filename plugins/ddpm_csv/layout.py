@@ -75,9 +75,8 @@ def _header(record: Block, document: str) -> list[str]:
     except DataError as error:
         message = error.message.replace("of the record", f"of the header of {document}")
         raise DataError(message, reason=error.reason, hint="Name the file's encoding with the option encoding.") from None
-    fields = record.dialect.split(text)
-    check_number(len(fields), document)
-    return [field.decode() for field, _ in fields]
+    check_number(record.dialect.count(text), document)
+    return [field.decode() for field, _ in record.dialect.split(text)]
 
 
 def _fields(cutter: BlockCutter, dialect: Dialect) -> int:
@@ -86,7 +85,7 @@ def _fields(cutter: BlockCutter, dialect: Dialect) -> int:
     if block is None:
         return 1
     bad = block.found.bad if block.found else {}
-    return next((len(dialect.split(block.text(record))) for record in range(len(block.spans)) if record not in bad), 1)
+    return next((dialect.count(block.text(record)) for record in range(len(block.spans)) if record not in bad), 1)
 
 
 def _refuse_others(line: bytes, document: str) -> None:

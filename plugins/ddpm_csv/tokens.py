@@ -44,7 +44,7 @@ def scan(data: bytes, dialect: Dialect, *, final: bool, patience: int, limit: in
     whole = dialect.record
     while at < len(data) and len(found.spans) < limit:
         match = whole.match(data, at)
-        if match is not None and match.end() - at <= patience:
+        if match is not None and (match.end() - at <= patience or not _has(data, dialect.quote, at, match.end())):
             end, problem = match.end(), ""
         else:
             end, problem = _awkward_record(data, at, dialect, final, patience)
@@ -79,6 +79,10 @@ def _awkward_record(data: bytes, start: int, dialect: Dialect, final: bool, pati
             return len(data), problem or "the record ends with an escape character"
         else:
             return at, problem
+
+
+def _has(data: bytes, quote: bytes, begin: int, end: int) -> bool:
+    return bool(quote) and data.find(quote, begin, end) >= 0
 
 
 def _line_end(data: bytes, at: int, final: bool) -> int:

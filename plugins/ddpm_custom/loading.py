@@ -116,7 +116,10 @@ def _check_signature(where: str, name: str, function: Function) -> None:
 
 def described(error: BaseException) -> str:
     """An exception's type and text, on one line."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - what it says is the user's code as well
+        text = "its text cannot be shown"
     text = text if len(text) <= 200 else f"{text[:200]}…"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

@@ -30,6 +30,12 @@ class CustomOptions(PluginOptions):
         description="A payload with more bytes is not given to the function; it is set aside with reason too_large.",
     )
 
+    max_rows: int = Field(
+        default=100_000,
+        ge=1,
+        description="A payload that becomes more rows is set aside with reason collection_limit: its rows are held in memory at once.",
+    )
+
     @field_validator("function")
     @classmethod
     def _is_a_place(cls, place: str) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ddpm_core import BuildContext, DataError, DdpmError, Messages, Parsed, Parser
 from ddpm_custom.loading import Function, described, load
 from ddpm_custom.options import CustomOptions
+
+_MORE_ROWS = "If that is right, raise the option max_rows."
 
 
 def build(options: CustomOptions, context: BuildContext) -> CustomParser:
@@ -32,6 +35,7 @@ class CustomParser(Parser):
         self.framing = options.framing  # type: ignore[misc]
         self.resumable = options.framing == "lines"  # type: ignore[misc]
         self.max_record_bytes = options.max_record_bytes
+        self._max_rows = options.max_rows
         self._function = function
         self._text = options.text
         self._called = options.place[1]
@@ -88,7 +92,9 @@ class CustomParser(Parser):
             return [result] if result else []
         if isinstance(result, str | bytes | bytearray) or not isinstance(result, Iterable):
             raise self._nonsense(f"gave {_kind(result)}")
-        rows = list(result)
+        rows = list(islice(result, self._max_rows + 1))
+        if len(rows) > self._max_rows:
+            raise DataError(f"{self._called} gave more than {self._max_rows:,} rows", reason="collection_limit", hint=_MORE_ROWS)
         for number, row in enumerate(rows, start=1):
             if not isinstance(row, Mapping):
                 raise self._nonsense(f"gave {_kind(row)} as row {number}")

@@ -36,7 +36,6 @@ class DuckDbSink(TableSink):
 
     options: DuckDbOptions
     transaction_bytes = 24 << 20
-    transaction_seconds = 1.0
     """DuckDB writes what fills a row group, 122,880 rows, straight into the file; smaller transactions go through its log, and are
     written a second time by a checkpoint."""
     dialect = Dialect(
@@ -53,6 +52,7 @@ class DuckDbSink(TableSink):
     def __init__(self, options: DuckDbOptions, context: BuildContext) -> None:
         schema, table = split_table(options.table)
         super().__init__(options, context, schema=schema or "main", table=table)
+        self.transaction_seconds = options.transaction_seconds
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._table: catalog.Table | None = None
         self._checks: dict[tuple[str, ...], Checks] = {}

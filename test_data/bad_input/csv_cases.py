@@ -77,8 +77,10 @@ def _quotes(c: Cases) -> None:
     c.add("unclosed quote in the header", b'id,"name\n1,x\n')
     c.add("backslashes are no escapes", between(b'5,"x\\"', b"6,\\n"))
     c.add("unclosed quote in every line", lambda: HEADER + b'1,"x\n' * 20_001)
-    c.add("three quotes in every line", lambda: HEADER + b'1,"""x\n' * 20_001, process=True, max_record_bytes=MEGABYTE)
-    c.add("50 MB behind an unclosed quote", lambda: repeated(HEADER + b'0,"x\n', b"1,some text\n", 50 * MEGABYTE, LAST), process=True)
+    c.add("three quotes in every line", lambda: HEADER + b'1,"""x\n' * 20_001, max_record_bytes=MEGABYTE)
+    c.add(
+        "50 MB behind an unclosed quote", lambda: repeated(HEADER + b'0,"x\n', b"1,some text\n", 50 * MEGABYTE, LAST), process=True
+    )
     c.add("50 MB behind an unclosed quote in the header", lambda: repeated(b'id,"name\n', b"1,some text\n", 50 * MEGABYTE, LAST))
     c.add(
         "a quote unclosed for longer than max_record_bytes",
@@ -157,5 +159,11 @@ def _size(c: Cases) -> None:
     c.add("100,000 columns", lambda: b",".join([b"c"] * 100_000) + b"\n", process=True)
     c.add("a header of 15 MB of commas", lambda: b"," * (15 * MEGABYTE) + b"\n1\n")
     c.add("a name of 1 MB", lambda: b"id," + b"n" * MEGABYTE + b"\n1,x\n")
+    c.add("9 MB of quoted fields in a line", lambda: between(b'"",' * (3 * MEGABYTE)))
+    c.add("15 MB of quoted fields in the header", lambda: b'"",' * (5 * MEGABYTE) + b"\n" + GOOD)
+    c.add("18 MB of quoted fields in a line", lambda: between(b'"",' * (6 * MEGABYTE)))
     c.add("a record over max_record_bytes", between(b"5," + b"x" * 200), max_record_bytes=100)
-    c.add("many columns without a value", lambda: b",".join(b"c%d" % n for n in range(1_500)) + b"\n" + (b"," * 1_499 + b"\n") * 10_000)
+    c.add(
+        "many columns without a value",
+        lambda: b",".join(b"c%d" % n for n in range(1_500)) + b"\n" + (b"," * 1_499 + b"\n") * 10_000,
+    )

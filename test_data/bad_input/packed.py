@@ -20,7 +20,7 @@ def documents(registry: Registry, path: str) -> Iterator[Document]:
     spec = registry.source("files").spec
     names = _listed(registry, spec, path)
     if not names:
-        return
+        raise DataError("none of the files has a known suffix", reason="config")
     build = cast("Callable[[Any, BuildContext], Source]", resolve(spec.build))
     source = build(_options(spec, names), BuildContext())
     try:

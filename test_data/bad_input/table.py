@@ -204,11 +204,15 @@ read, the rows before land, the file fails with the reason named here, and the o
 letters, 1 a file failed. More than 1,000 dead letters in a row, or more than 5 % of a large file, also end the run with 1.
 
 The limits are options: `--max-record-bytes`, `--max-depth`; `-o format.max_block_bytes` (Avro), `-o format.max_step_bytes` and
-`-o format.max_expansion` (Parquet); `ddpm plugins show` describes them.
+`-o format.max_expansion` (Parquet, Arrow), `-o format.max_batch_bytes` (Arrow), `-o format.max_rows` (custom), `-o source.max_expansion`
+(compressed files and members of archives); `ddpm plugins show` describes them. Of a damaged compressed file the last 2 MB before the
+damage do not land either.
 
-Not bounded: the total size of what a file holds. An Avro file of many blocks that are each within the limits, or NDJSON in gzip, may
-be a thousand times larger than the file; memory stays flat, and the rows land until the disk is full. A Parquet file cannot do that
-(`max_expansion`). A Parquet file without page checksums that was damaged within its values may read as other values.
+Not bounded: the total size of what an Avro file of many blocks that are each within the limits becomes; memory stays flat, and the
+rows land until the disk is full. Compressed files, Parquet and Arrow cannot do that (`max_expansion`). An Arrow batch is in memory as a
+whole, up to `max_batch_bytes`. Each member of an archive takes about 2 ms, each empty stream of a compressed file up to 0.03 ms, however
+many there are. A function of the format `custom` has no limit of time, and the rows that it makes of a block of lines (2 MB) are in memory
+together. A Parquet file without page checksums that was damaged within its values may read as other values.
 """
 
 

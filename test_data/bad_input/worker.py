@@ -31,8 +31,8 @@ ADDRESS_SPACE = 8 << 30
 """Of this process, so that a bomb that goes off does not take the machine with it."""
 
 
-def read(steps: Iterable[Parsed]) -> dict[str, Any]:
-    """What becomes of a document whose steps these are."""
+def read(steps: Iterable[Parsed], folder: str) -> dict[str, Any]:
+    """What becomes of a document whose steps these are. What is said is said without its folder."""
     rows = 0
     dead: Counter[str] = Counter()
     error, says = "", ""
@@ -44,7 +44,7 @@ def read(steps: Iterable[Parsed]) -> dict[str, Any]:
             says = says or next((reject.message for reject in step.rejects), "")
     except DataError as refused:
         error, says = refused.reason, refused.message
-    return {"rows": rows, "dead_letters": dict(sorted(dead.items())), "error": error, "says": says}
+    return {"rows": rows, "dead_letters": dict(sorted(dead.items())), "error": error, "says": says.replace(folder, "")}
 
 
 def steps_of(registry: Registry, request: dict[str, Any]) -> Iterator[Parsed]:
@@ -102,7 +102,7 @@ def main() -> None:
     registry = Registry.discover()
     for line in sys.stdin:
         request = json.loads(line)
-        outcome = _measured(lambda request=request: read(steps_of(registry, request)))  # type: ignore[misc]
+        outcome = _measured(lambda request=request: read(steps_of(registry, request), f"{Path(request['path']).parent}/"))  # type: ignore[misc]
         sys.stdout.write(json.dumps(outcome) + "\n")
         sys.stdout.flush()
 

@@ -25,6 +25,8 @@ import pytest
 from tests.oracle import judge, write_events
 
 KILLS = int(os.environ.get("DDPM_KILLS", "10"))
+RECORDS = 150_000
+FILES = 8
 
 OBSERVER = """
 import os
@@ -46,6 +48,7 @@ class Target:
     clear: Callable[[], None]
     rows: Callable[[], list[str]]
     dead_letters: Callable[[], list[bytes]]
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass
@@ -61,7 +64,7 @@ class Ingests:
         self.probe.write_text("")
         command = [str(Path(sys.executable).with_name("ddpm")), "ingest", str(self.folder), "--table", "events"]
         return subprocess.Popen(
-            [*command, "--to", self.target.address, "--quiet"],
+            [*command, "--to", self.target.address, "--quiet", *self.target.arguments],
             env=os.environ | self.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -124,7 +127,7 @@ def observer_plugin(folder: Path) -> None:
     (info / "entry_points.txt").write_text("[ddpm]\nkill_probe = ddpm_kill_probe\n")
 
 
-def kill_again_and_again(target: Target, tmp_path: Path, *, files: int, records: int) -> None:
+def kill_again_and_again(target: Target, tmp_path: Path, *, files: int = FILES, records: int = RECORDS) -> None:
     """With so many records in so many files, of which some must be larger than a transaction: it is to be killed inside a file too."""
     seed = int(os.environ.get("DDPM_KILLS_SEED", time.time_ns() % 1_000_000))
     print(f"\nDDPM_KILLS_SEED={seed}")
@@ -154,7 +157,11 @@ def kill_again_and_again(target: Target, tmp_path: Path, *, files: int, records:
 
 
 @pytest.mark.timeout(3600)
-def test_killed_at_random_moments_duckdb_holds_every_row_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transactions", ["small", "large"])
+def test_killed_at_random_moments_duckdb_holds_every_row_once(
+    transactions: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many small transactions, and as they come by default: up to 24 MB each."""
     path = tmp_path / "killed.duckdb"
 
     def query(sql: str) -> list[object]:
@@ -174,8 +181,13 @@ def test_killed_at_random_moments_duckdb_holds_every_row_once(tmp_path: Path) ->
         clear,
         lambda: [str(value) for value in query("select event_id from events")],
         lambda: [bytes(value) for value in query("select payload from _ddpm_dead_letters")],  # type: ignore[call-overload]
+        ("-o", "sink.transaction_seconds=0") if transactions == "small" else (),
     )
-    kill_again_and_again(target, tmp_path, files=2, records=260_000)  # A transaction holds up to 24 MB.
+    if transactions == "small":
+        kill_again_and_again(target, tmp_path)
+    else:
+        monkeypatch.setattr(sys.modules[__name__], "KILLS", max(2, KILLS // 5))
+        kill_again_and_again(target, tmp_path, files=2, records=260_000)
 
 
 @pytest.mark.timeout(3600)
@@ -202,6 +214,6 @@ def test_killed_at_random_moments_postgres_holds_every_row_once(postgres_databas
         lambda: [bytes(value) for value in query("select payload from _ddpm_dead_letters")],  # type: ignore[call-overload]
     )
     try:
-        kill_again_and_again(target, tmp_path, files=8, records=150_000)
+        kill_again_and_again(target, tmp_path)
     finally:
         connection.close()

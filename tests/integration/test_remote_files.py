@@ -140,7 +140,7 @@ def test_killed_twice_and_run_again_each_row_lands_once(
         data = numbers(part * 200_000, 200_000)
         server.put(f"{bucket}/{part}.{suffix}", gzip.compress(data, 1) if suffix.endswith("gz") else data)
     database = tmp_path / "x.duckdb"
-    command = ingest([f"s3://{bucket}/"], str(database))
+    command = (*ingest([f"s3://{bucket}/"], str(database)), "-o", "sink.transaction_seconds=0")
     environment = {**server.environment, **event_probe(tmp_path / "probe")}
     for commits in (1, 2):
         with Command(*command, environment=environment) as killed:

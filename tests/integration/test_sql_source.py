@@ -155,7 +155,18 @@ def test_all_rows_replace_all_rows(postgres_database: str, tmp_path: Path) -> No
 def test_killed_five_times_each_row_lands_once(postgres_database: str, tmp_path: Path) -> None:
     execute(postgres_database, "CREATE TABLE t AS SELECT n AS id, (n / 7)::text AS word FROM generate_series(1, 150000) n")
     target, probe = tmp_path / "lake.duckdb", event_probe(tmp_path / "probe")
-    arguments = ("ingest", postgres_database, "-o", "source.table=t", "-o", "source.cursor=word", "--to", str(target))
+    arguments = (
+        "ingest",
+        postgres_database,
+        "-o",
+        "source.table=t",
+        "-o",
+        "source.cursor=word",
+        "-o",
+        "sink.transaction_seconds=0",
+        "--to",
+        str(target),
+    )
     for kill in range(5):
         with Command(*arguments, environment=probe) as command:
             command.until_it_says("event: ChunkCommitted" if kill % 2 else "event: ChunkRead", times=1 + kill)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -163,11 +164,30 @@ REPEATED["view"] = pa.Array.from_buffers(
 def test_a_long_text_that_every_row_repeats_is_unpacked_a_few_rows_at_a_time(kind: str, reading: Any, written: Write) -> None:
     data = written(pa.table({"n": range(2000), "s": REPEATED[kind]}))
     assert len(data) < 250_000
-    got = reading(data)
+    got = reading(data, max_expansion=100_000)
     assert got.error is None
     assert sum(step.records for step in got.steps) == 2000
     assert max(step.records for step in got.steps) == 335
     assert reading(data, max_batch_bytes=99_000).error.reason == "decompressed_size"
+
+
+def test_a_file_that_becomes_far_more_than_it_is_is_refused(reading: Any, written: Write) -> None:
+    data = written(pa.table({"n": range(2000), "s": REPEATED["union"]}))
+    got = reading(data)
+    said = re.fullmatch(
+        r"f\.arrow in record batch 1: ([\d,]+) bytes of rows come of ([\d,]+) bytes, and 1,000 times as many are allowed\n"
+        r"It may be damaged, or made to exhaust memory; if it is neither, raise the option max_expansion\.",
+        str(got.error),
+    )
+    assert said is not None
+    assert int(said[1].replace(",", "")) > max(256 << 20, 1000 * int(said[2].replace(",", "")))
+    assert got.error.reason == "decompressed_size"
+    assert reading(data, max_expansion=100_000).error is None
+
+
+def test_too_many_columns_are_refused(reading: Any, written: Write) -> None:
+    table = pa.table([pa.array([1])] * 10_001, names=[f"c{number}" for number in range(10_001)])
+    assert str(reading(written(table)).error) == "f.arrow has 10,001 columns, and 10,000 are allowed\nSplit it where it is made."
 
 
 def test_a_value_that_unpacks_to_too_much_is_refused(reading: Any, written: Write) -> None:

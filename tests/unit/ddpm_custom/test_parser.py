@@ -233,3 +233,17 @@ def test_errors_have_reasons_that_users_filter_by(make: Make) -> None:
     with pytest.raises(DataError) as caught:
         make("def parse(payload):\n    raise ValueError\n").parse_payload(b"x")
     assert (caught.value.reason, caught.value.message) == ("plugin_error", "parse raised ValueError (mine.py, line 2)")
+
+
+def test_more_rows_than_are_allowed_cost_their_payload_however_many_come(make: Make) -> None:
+    code = "def parse(payload):\n    yield {'n': 1}\n    while payload == b'many': yield {'n': 2}\n"
+    parsed = make(code, max_rows=10).parse_messages(messages(b"one", b"many", b"one"))
+    assert parsed.data.to_pylist() == [{"n": 1}, {"n": 1}]
+    assert told(parsed) == [(1, "collection_limit", "parse gave more than 10 rows")]
+
+
+def test_an_exception_that_cannot_be_shown_costs_its_payload(make: Make) -> None:
+    code = "class Odd(Exception):\n    def __str__(self): raise ValueError\ndef parse(payload):\n    raise Odd\n"
+    assert told(make(code).parse_messages(messages(b"1"))) == [
+        (0, "plugin_error", "parse raised Odd: its text cannot be shown (mine.py, line 4)")
+    ]
