@@ -34,6 +34,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
@@ -302,9 +303,10 @@ class Delivery:
             raise FatalError(first, hint="It was not set aside because of --on-error fail; what was committed before stays.")
         problem = slot.limit.problem(landed.counted() for landed in slot.round.landed)
         if problem:
+            flag = "--max-rejects-in-a-row" if "in a row" in problem else "--max-reject-share"
             raise FatalError(
                 f"{problem}; the first: {first}",
-                hint="That is hardly bad rows: check the format, or raise --max-reject-share. What was committed before stays.",
+                hint=f"That is hardly bad rows: check the format, or raise {flag}. What was committed before stays.",
             )
 
     def _commit(self, slot: SinkSlot) -> None:
@@ -313,7 +315,7 @@ class Delivery:
         if not current.positions and not self.atomic:
             return
         if current.letters and not slot.sink.keeps_dead_letters:
-            self._dead_letter_file.append(current.letters)  # 3.
+            self._dead_letter_file.append([replace(letter, target=self._table) for letter in current.letters])  # 3.
             self.used_dead_letter_file = True
         letters = current.letters if slot.sink.keeps_dead_letters else []
         slot.call(lambda: slot.sink.commit(current.positions, letters))  # 4. and 5.

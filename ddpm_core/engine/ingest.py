@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from ddpm_core.engine.runner import Runner, tell
 from ddpm_core.errors import ConfigError, Problem
 from ddpm_core.plugin.events import DocumentEnded, Event
 from ddpm_core.plugin.format import Parser
+from ddpm_core.plugin.sink import Sink
 from ddpm_core.plugin.specs import BuildContext, FormatSpec, Plugin
 from ddpm_core.registry import Registry
 
@@ -101,6 +103,7 @@ class Ingest:
             format=request.format,
             table=request.table,
             tables="table" in option_names(self._sink_plugin),
+            own=self._is_own,
             again=request.again or self._mode() == "replace",
             options=self._options["source"],
         )
@@ -108,14 +111,13 @@ class Ingest:
         self._skipped: list[DocumentReport] = []
         self._stopping = threading.Event()
         self._runner: Runner | None = None
-        groups = self._groups()
         self._settings = Settings(
             on_error=request.on_error,
             retry_for=request.retry_for,
             reject_share=request.reject_share,
             reject_run=request.reject_run,
         )
-        self.pipelines = [self._pipeline(group) for group in groups]
+        self.pipelines = [self._pipeline(group) for group in self._groups()]
 
     def run(self) -> Report:
         """Run every pipeline in turn, and put their reports together. Called once.
@@ -163,11 +165,20 @@ class Ingest:
             refuse_filling_twice(groups)
         return groups
 
+    def _is_own(self, name: str) -> bool:
+        """Whether this is the file of dead letters, or lies in the folder that is written: a second run would eat what the first made."""
+        path = os.path.realpath(name)
+        if path == os.path.realpath(self._settings.dead_letter_file):
+            return True
+        return self._sink_plugin.spec.folders and path.startswith(os.path.join(os.path.realpath(self._to), ""))
+
     def _mode(self) -> str:
         return self._request.mode or ("upsert" if self._request.key else "append")
 
     def _pipeline(self, group: Group) -> Pipeline:
         sink = build_sink(self._sink_plugin, self._sink_options(group.table), self._context)
+        if self._request.evolve is not None and type(sink).plan is Sink.plan:
+            raise ConfigError(f"--schema is for tables of databases, and {self._sink_plugin.owner} has none")
         return Pipeline(
             name=NAME,
             source=(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -45,6 +45,7 @@ class Inputs:
         format: The format asked for, or None: each name's suffix decides.
         table: The table asked for, or None: each name decides.
         tables: Whether the sink has tables at all.
+        own: Whether a document that a folder or pattern led to is what DDPM writes itself, and therefore left out.
         again: Take again what has landed.
         options: Options of the sources, as typed.
     """
@@ -53,6 +54,7 @@ class Inputs:
     format: str | None
     table: str | None
     tables: bool
+    own: Callable[[str], bool]
     again: bool
     options: Mapping[str, str]
 
@@ -78,6 +80,8 @@ class Inputs:
                     groups[(source.spec.name, path)] = Group(source, None, self._table_of_rows(source, path), [path])
                 continue
             for name in self._documents(source, mine):
+                if name not in paths and self.own(name):
+                    continue
                 plugin = self._format_of(name)
                 if plugin is not None:
                     table = self._table_of(name, plugin)
@@ -89,6 +93,8 @@ class Inputs:
                     unknown.append(mask_url(name))
         if problems:
             raise ConfigError(problems)
+        if self.format is not None and groups and all(group.format is None for group in groups.values()):
+            raise ConfigError("--format has no meaning here: the rows of a query are decoded already")
         return list(groups.values()), unknown
 
     def _by_source(self, paths: Sequence[str]) -> list[tuple[Plugin[SourceSpec], list[str]]]:

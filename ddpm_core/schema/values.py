@@ -110,6 +110,10 @@ def _one_kind_at_a_time(values: Sequence[Any], target: pa.DataType) -> Column:
     return Column(pa.concat_arrays(parts).take(pa.array(place, pa.int64())), faults)
 
 
+_MOST_BITS = 14_284
+"""Of an integer: 4,300 digits, which is also the most that Python spells."""
+
+
 def _part(of_kind: PythonKind, values: list[Any], target: pa.DataType) -> Column:
     """Values of one kind, none of them None."""
     bare = plain_type(target)
@@ -123,7 +127,11 @@ def _part(of_kind: PythonKind, values: list[Any], target: pa.DataType) -> Column
         if wanted not in ("int", "decimal", "text"):
             reason = "int_range" if wanted == "float" else "type_mismatch"
             return _none_fits(values, target, lambda _: _WHAT["huge"], reason)
-        return _decimals([Decimal(int(value)) for value in values], target, of_kind)
+        # To turn a million digits from one base into another takes half a minute.
+        long = {row for row, value in enumerate(values) if int(value).bit_length() > _MOST_BITS}
+        made = _decimals([Decimal(0 if row in long else int(value)) for row, value in enumerate(values)], target, of_kind)
+        fault = Fault("int_range" if wanted == "int" else "number_range", _WHAT["huge"])
+        return Column(without(made.data, long), made.faults | dict.fromkeys(long, fault)) if long else made
     if of_kind == "decimal":
         return _decimals(values, target, of_kind)
     natural, faults = _natural(of_kind, values)

@@ -56,10 +56,10 @@ def _not_valid() -> ConfigError:
 
 
 def _password_runs_over(url: str, given: dict[str, Any]) -> bool:
-    """Whether libpq took a part of the password for port or database, as in `user:pa/ss@host`; messages would then print it."""
+    """Whether libpq took a part of the password for host, port or database, as in `user:p@ss@host`; messages would then print it."""
     ports = str(given.get("port") or "").split(",")
-    path = url.partition("://")[2].partition("?")[0].partition("/")[2]
-    return "@" in path or not all(port.isdigit() for port in ports if port)
+    authority, _, path = url.partition("://")[2].partition("?")[0].partition("/")
+    return authority.count("@") > 1 or "@" in path or not all(port.isdigit() for port in ports if port)
 
 
 def server_name(given: dict[str, Any]) -> str:

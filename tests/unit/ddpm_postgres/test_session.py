@@ -22,6 +22,7 @@ def test_what_the_address_says_wins_over_our_defaults() -> None:
     "url",
     [
         "postgresql://u:se%cret@h/d",
+        "postgresql://u:p@secret@h/d",
         "postgresql://u:secret@h/d?nonsense=1",
         "postgresql://u:secret@[h/d",
         "postgresql://u:sec/ret@h:5432/d",

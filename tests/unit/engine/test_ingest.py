@@ -327,3 +327,34 @@ def test_rows_of_a_query_need_a_table_and_no_format(registry: Registry, tmp_path
     assert refused(registry, "crate://u:secret@h/db") == (
         "crate://u:***@h/db: no installed source takes crate:// addresses (known: base, file, gs, http, https, s3)"
     )
+
+
+def test_a_second_run_does_not_eat_what_the_first_one_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.json").write_text('{"id": 1}\nnot json\n')
+    for rows in (1, 0):
+        report = Ingest(IngestRequest(paths=(".",), to="out/"), Registry.discover()).run()
+        assert (report.rows, [document.name for document in report.documents]) == (rows, ["./a.json"])
+    assert (tmp_path / "ddpm-dead-letters.ndjson").exists()
+
+
+def test_what_means_nothing_for_the_target_or_the_source_is_refused(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1\n")
+    assert refused(registry, tmp_path / "a.txt", to="plain://x", evolve=False) == (
+        "--schema is for tables of databases, and sink plain (ddpm-test 1.0) has none"
+    )
+    database = tmp_path / "x.sqlite"
+    assert refused(Registry.discover(), f"sqlite:///{database}", format="csv", table="t", options=("source.query=select 1",)) == (
+        "--format has no meaning here: the rows of a query are decoded already"
+    )
+
+
+def test_dead_letters_in_the_file_say_which_table_they_were_meant_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ddpm_core.engine.dead_letter_file import DeadLetterFile
+    from ddpm_core.plugin.database import DeadLetterFilter
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.json").write_text('{"id": 1}\nnot json\n')
+    Ingest(IngestRequest(paths=("a.json",), to="out/", table="orders"), Registry.discover()).run()
+    [letter] = DeadLetterFile(tmp_path / "ddpm-dead-letters.ndjson").find(DeadLetterFilter(table="orders"))
+    assert (letter.target, letter.reason) == ("orders", "json_invalid")

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from time import process_time
 from typing import Any
 from uuid import UUID
 
@@ -360,3 +361,14 @@ def test_batches_give_what_one_batch_gives(records: list[Mapping[str, Any]], cut
             got += [{} for _ in part]
     expected = [{k: v for k, v in record.items() if v is not None} for record in records]
     assert [row | ({"j": json.loads(row["j"])} if "j" in row else {}) for row in got] == expected
+
+
+def test_an_integer_of_a_million_digits_is_refused_at_once() -> None:
+    began = process_time()
+    for wanted, reason in ((pa.int64(), "int_range"), (pa.decimal128(38, 0), "number_range"), (pa.string(), "number_range")):
+        builder = RowBuilder()
+        builder.expect(pa.schema([("n", wanted)]))
+        built = builder.build([{"n": 1 << 3_300_000}, {"n": 7}])
+        assert [(reject.index, reject.reason) for reject in built.rejects] == [(0, reason)]
+        assert built.kept == [1]
+    assert process_time() - began < 5
