@@ -83,7 +83,9 @@ class Peers:
 
 
 def _timed(command: list[str]) -> tuple[str, float]:
-    environment = {**os.environ, "RUNTIME__DLTHUB_TELEMETRY": "false"}
+    # Both sides may keep their compiled modules, as an installation does.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     began = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     seconds = time.perf_counter() - began

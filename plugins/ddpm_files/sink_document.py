@@ -7,10 +7,12 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from ddpm_core import DataError, DdpmError, DocumentWriter, FatalError, OutputFormat, Reject
+from ddpm_core import ConfigError, DataError, DdpmError, DocumentWriter, FatalError, OutputFormat, Reject
 from ddpm_files.output_store import StagedFile
 
 T = TypeVar("T")
+
+_OTHER = "another format, such as -o sink.format=json."
 
 
 class OpenDocument:
@@ -27,7 +29,7 @@ class OpenDocument:
         held: Of those bytes, about how many the format's writer still keeps in memory.
 
     Raises:
-        DataError: A column's type cannot be written in this format.
+        ConfigError: The format cannot write these columns at all.
     """
 
     def __init__(self, output: OutputFormat, file: StagedFile, schema: pa.Schema, folder: str) -> None:
@@ -37,7 +39,13 @@ class OpenDocument:
         self.suffix = output.suffix
         self.rows = self.given = self.held = 0
         self._columns = dict(zip(schema.names, schema.types, strict=True))
-        self._writer: DocumentWriter = self._calling(lambda: output.serializer.document_writer(file.stream, schema))  # type: ignore[arg-type]
+        try:
+            self._writer: DocumentWriter = self._calling(lambda: output.serializer.document_writer(file.stream, schema))  # type: ignore[arg-type]
+        except DataError as error:  # Every row has these columns, so not one of them is at fault.
+            raise ConfigError(
+                f"format {output.name} cannot write these columns: {error.message}",
+                hint=f"{error.hint} Or choose {_OTHER}" if error.hint else f"Choose {_OTHER}",
+            ) from error
 
     @property
     def size(self) -> int:

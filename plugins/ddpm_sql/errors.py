@@ -52,6 +52,9 @@ _REFUSED: dict[str, dict[Any, str]] = {
     },
 }  # fmt: skip
 
+_OWN_TABLES = "_ddpm_"
+"""What the names of DDPM's tables of positions and claims begin with."""
+
 _RETRY: dict[str, dict[Any, str]] = {
     "sqlite": {
         "SQLITE_BUSY": "Another process writes this file; see which one.",
@@ -132,6 +135,8 @@ def failure(error: BaseException, where: str) -> DdpmError:
             return FatalError(f"{where}: {text}", hint=_FATAL[kind][key])
     if any(key in _REFUSED.get(kind, {}) for key in _keys(number)) or "Integrity" in type(own).__name__:
         # Not a row, or it would have been asked for its refusal: one of DDPM's own tables, or a constraint that is looked at later.
+        if isinstance(error, DBAPIError) and _OWN_TABLES in (error.statement or "")[:200]:  # Values stand behind.
+            return RetryableError(f"{where}: another ddpm process made the same commit first", hint="It is looked at again.")
         return RetryableError(f"{where}: {text}", hint="Another process may have written the same.")
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return RetryableError(f"the connection to {where} was lost: {text}")

@@ -12,7 +12,8 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.types as is_type
 
-from ddpm_core import Parsed, RowBuilder
+from ddpm_core import Parsed, Reject, RowBuilder
+from ddpm_sql.source_clock import clock_at_once, clocks
 from ddpm_sql.source_columns import ResultColumn
 
 _NOTHING = type(None)
@@ -53,16 +54,23 @@ class Batches:
         return arrays
 
     def _one_by_one(self, values: list[Sequence[Any]], count: int) -> Parsed:
-        readable = [_spelled(column, of) for column, of in zip(self._columns, values, strict=True)]
-        built = self._rules.build([dict(zip(self._names, row, strict=True)) for row in zip(*readable, strict=True)])
-        rejects = built.rejects
+        outside: dict[int, str] = {}
+        readable = [clocks(column, _spelled(column, of), outside) for column, of in zip(self._columns, values, strict=True)]
+        inside = [row for row in range(count) if row not in outside]
+        rows = list(zip(*readable, strict=True))
+        built = self._rules.build([dict(zip(self._names, rows[row], strict=True)) for row in inside])
+        rejects = [Reject(row, "time_range", message) for row, message in outside.items()]
+        for reject in built.rejects:
+            reject.index = inside[reject.index]
+            rejects.append(reject)
+        rejects.sort(key=lambda reject: reject.index)
         for reject in rejects:
             reject.row = _row(self._names, [column[reject.index] for column in values])
         if built.data is not None:
             for column, field in zip(self._columns, built.data.schema, strict=True):
                 if column.type is None and not is_type.is_null(field.type):
                     column.type = field.type
-        origin = pa.array(built.kept, pa.int32()) if rejects else None
+        origin = pa.array([inside[row] for row in built.kept], pa.int32()) if rejects else None
         nbytes = 0 if built.data is None else built.data.nbytes
         return Parsed(built.data, count, rejects, origin, nbytes=nbytes)
 
@@ -129,6 +137,7 @@ _AT_ONCE: tuple[tuple[Callable[[pa.DataType], bool], type, Callable[[Sequence[An
     (is_type.is_timestamp, datetime, _numbers),
     (is_type.is_date, date, _numbers),
     (is_type.is_time, time, _numbers),
+    (is_type.is_time, timedelta, clock_at_once),
     (is_type.is_duration, timedelta, _numbers),
     (is_type.is_decimal, Decimal, _numbers),
     (is_type.is_list, list, _lists),

@@ -110,7 +110,7 @@ def _decimal(precision: int | None, scale: int | None) -> pa.DataType | None:
 # MySQL and MariaDB: by the protocol's type codes, which say nothing of unsigned and do not tell TEXT from BLOB.
 _MYSQL = {
     1: pa.int16(), 2: pa.int32(), 3: pa.int64(), 8: pa.int64(), 9: pa.int32(), 13: pa.int16(), 4: pa.float32(), 5: pa.float64(),
-    7: _UTC, 12: pa.timestamp("us"), 10: pa.date32(), 11: pa.duration("us"), 245: pa.json_(), 16: pa.binary(),
+    7: _UTC, 12: pa.timestamp("us"), 10: pa.date32(), 11: pa.time64("us"), 245: pa.json_(), 16: pa.binary(),
 }  # fmt: skip
 _MYSQL_DECIMAL = (0, 246)
 _MYSQL_EXACT = frozenset({1, 2, 3, 8, 9, 13, 7, 12, 10})
@@ -152,7 +152,7 @@ def _arrow(found: Any, family: str) -> pa.DataType | None:
     return None
 
 
-_MYSQL_NAMES = {"YEAR": pa.int16(), "BIT": pa.binary(), "TIME": pa.duration("us"), "TIMESTAMP": _UTC}
+_MYSQL_NAMES = {"YEAR": pa.int16(), "BIT": pa.binary(), "TIME": pa.time64("us"), "TIMESTAMP": _UTC}
 _CATALOGUE: tuple[tuple[type[Any], pa.DataType | None], ...] = (
     (sql.Boolean, None),  # Kept as 0 and 1 by some: learned.
     (sql.LargeBinary, pa.binary()),

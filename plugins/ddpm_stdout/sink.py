@@ -16,6 +16,7 @@ from ddpm_stdout.options import StdoutOptions
 
 T = TypeVar("T")
 
+_OTHER = "another format, such as -o sink.format=json."
 _NDJSON = ("ndjson", "jsonl")
 """Other names of the format `json`, which writes a row on each line."""
 
@@ -60,10 +61,7 @@ class StdoutSink(AtLeastOnceSink):
         if not data.num_rows:
             return []
         if self._writer is None or not (self._has_header or data.schema.equals(self._schema)):
-            try:
-                self._begin(data)
-            except DataError as error:
-                return [Reject(row, error.reason, error.message) for row in range(data.num_rows)]
+            self._begin(data)
         rows = pa.array(range(data.num_rows), pa.int64())
         rejects: list[Reject] = []
         if self._has_header:
@@ -85,10 +83,17 @@ class StdoutSink(AtLeastOnceSink):
             self._calling(stream.flush)
 
     def _begin(self, data: pa.RecordBatch) -> None:
-        """Begin a document with these columns, if the format can be streamed."""
+        """Begin a document with these columns, if the format has them and can be streamed."""
         make = self._output.serializer.document_writer
         empty, trial = BytesIO(), BytesIO()
-        make(empty, data.schema).close()
+        try:
+            begun = make(empty, data.schema)
+        except DataError as error:  # Every row has these columns, so not one of them is at fault.
+            raise ConfigError(
+                f"format {self._output.name} cannot write these columns: {error.message}",
+                hint=f"{error.hint} Or choose {_OTHER}" if error.hint else f"Choose {_OTHER}",
+            ) from error
+        begun.close()
         try:
             writer = make(trial, data.schema)
             writer.write(data.slice(0, 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -253,14 +253,19 @@ def test_values_of_mariadb_arrive_exactly(mariadb_server: MariaDbServer, mariadb
         "'wörd', x'00ff', b'101', '2024-02-29')",
         database=mariadb_database,
     )
+    query = "SELECT small, span FROM t"
+    assert Reader(url=mariadb_server.url(mariadb_database), query=query).run() == []  # -100 hours are no time of day.
+    mariadb_server.sql("UPDATE t SET span = '12:30:00.5'", database=mariadb_database)
+    [asked] = Reader(url=mariadb_server.url(mariadb_database), query=query).run()
     [row] = Reader(url=mariadb_server.url(mariadb_database), table="t", cursor="at").run()
+    assert asked["span"] == time(12, 30, 0, 500_000)
     assert (row["id"], row["small"], row["price"], row["word"]) == (2**64 - 1, -1, Decimal("1.500"), "wörd")
     assert (row["at"], row["moment"]) == (
         datetime.fromisoformat("2024-01-01T10:00:00.123456"),
         datetime(2024, 1, 1, 10, 0, 0, 500_000, tzinfo=UTC),
     )
-    assert (row["span"].total_seconds(), row["bytes"], row["flag"], row["day"]) == (
-        -360_000.5,
+    assert (row["span"], row["bytes"], row["flag"], row["day"]) == (
+        time(12, 30, 0, 500_000),
         b"\x00\xff",
         b"\x00\x05",
         date(2024, 2, 29),

@@ -204,17 +204,16 @@ def test_a_row_that_the_format_refuses_does_not_cost_its_neighbours(out: Path) -
     assert {name.partition("/")[0]: (out / name).read_bytes() for name in names(out)} == {"p=x": b"0\n2\n", "p=y": b"3\n"}
 
 
-def test_a_type_that_the_format_refuses_sets_its_rows_aside_and_leaves_no_file(out: Path) -> None:
+def test_columns_that_the_format_cannot_write_stop_the_run_and_leave_no_file(out: Path) -> None:
     land = Land(made(out, format="plain"))
-    assert land.write(n=[[1], [2]]) == [
-        Reject(0, "type_unsupported", "lists cannot be written"),
-        Reject(1, "type_unsupported", "lists cannot be written"),
-    ]
-    assert land.write(n=["bad"]) == [Reject(0, "value_unsupported", "a value is bad")]
-    land.commit()
+    with pytest.raises(ConfigError) as caught:
+        land.write(n=[[1], [2]])
+    assert str(caught.value) == (
+        "format plain cannot write these columns: lists cannot be written\nChoose another format, such as -o sink.format=json."
+    )
+    land.sink.close()
     assert names(out) == []
     assert [path for path in out.glob("_ddpm/staging/**/*") if path.is_file()] == []
-    land.sink.close()
 
 
 def test_a_round_is_full_at_its_size_or_after_its_time(out: Path) -> None:

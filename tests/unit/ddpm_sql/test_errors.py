@@ -96,6 +96,15 @@ def test_a_row_is_refused_for_its_values_and_for_nothing_else(error: Exception, 
     assert (found and found.reason) == reason
 
 
+def test_two_first_commits_of_one_file_are_told_in_words() -> None:
+    error = MY.IntegrityError(1062, "Duplicate entry 'd1d877' for key 'PRIMARY'")
+    ours = failure(DBAPIError("INSERT INTO `shop`.`_ddpm_positions` VALUES (%s)", (), error), "DB")
+    assert (type(ours), str(ours)) == (
+        RetryableError,
+        "DB: another ddpm process made the same commit first\nIt is looked at again.",
+    )
+
+
 def test_values_that_a_driver_cannot_send_are_the_rows_fault() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         for value, reason in ((2**70, "out_of_range"), ("\ud800", "invalid_character")):

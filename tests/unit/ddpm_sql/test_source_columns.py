@@ -42,7 +42,7 @@ def test_postgres_types_go_by_their_number(oid: int, precision: int | None, scal
     [
         ("mysql", mysql.BIGINT(unsigned=True), pa.uint64()),
         ("mysql", mysql.TINYINT(), pa.int8()),
-        ("mysql", mysql.TIME(), pa.duration("us")),
+        ("mysql", mysql.TIME(), pa.time64("us")),
         ("mysql", mysql.TIMESTAMP(), pa.timestamp("us", "UTC")),
         ("mysql", mysql.DATETIME(), pa.timestamp("us")),
         ("mysql", mysql.DECIMAL(65, 5), pa.string()),
@@ -68,9 +68,11 @@ def test_types_of_a_table_go_by_the_catalogue(family: str, found: Any, wanted: p
 
 
 def test_types_of_a_query_in_mysql_go_by_the_protocol() -> None:
-    description = [entry("a", 8), entry("b", 246, 14, 3), entry("c", 252), entry("d", 246, 39, 0), entry("e", 7)]
+    description = [entry("a", 8), entry("b", 246, 14, 3), entry("c", 252), entry("d", 246, 39, 0), entry("e", 7), entry("f", 11)]
     columns = columns_of(description, family="mysql", reflected={}, declared=None)
-    assert [c.type for c in columns] == [pa.int64(), pa.decimal128(13, 3), None, pa.decimal128(38, 0), pa.timestamp("us", "UTC")]
+    assert [c.type for c in columns] == [
+        pa.int64(), pa.decimal128(13, 3), None, pa.decimal128(38, 0), pa.timestamp("us", "UTC"), pa.time64("us"),
+    ]  # fmt: skip
 
 
 def test_what_the_user_declared_comes_first() -> None:

@@ -22,6 +22,8 @@ from ddpm_core.registry import Registry
 from ddpm_core.testing import SinkCapabilities, SinkConformance
 from ddpm_stdout.options import StdoutOptions
 from ddpm_stdout.sink import StdoutSink, build
+from ddpm_text.lines_serializer import build as build_lines
+from ddpm_text.options import LinesOptions
 
 
 def output(name: str, options: Mapping[str, Any]) -> OutputFormat:
@@ -144,12 +146,25 @@ def test_a_row_that_the_format_refuses_does_not_cost_its_neighbours() -> None:
     assert stream.getvalue() == b"a\n1\n2\n3\n"
 
 
-def test_a_type_that_the_format_refuses_sets_all_rows_aside() -> None:
-    rejects = opened(TEXT, io.BytesIO()).write(rows(a=[[1], [2]]))
-    assert [(r.index, r.reason, r.message) for r in rejects] == [
-        (0, "type_unsupported", "lists cannot be written"),
-        (1, "type_unsupported", "lists cannot be written"),
-    ]
+def test_columns_that_the_format_cannot_write_stop_the_run() -> None:
+    stream = io.BytesIO()
+    with pytest.raises(ConfigError) as caught:
+        opened(TEXT, stream).write(rows(a=[[1], [2]]))
+    assert str(caught.value) == (
+        f"format {TEXT.name} cannot write these columns: lists cannot be written\n"
+        "Choose another format, such as -o sink.format=json."
+    )
+    assert stream.getvalue() == b""
+
+
+def test_lines_of_several_columns_say_what_to_do() -> None:
+    lines = OutputFormat("lines", ".txt", build_lines(LinesOptions(), BuildContext()))
+    with pytest.raises(ConfigError) as caught:
+        opened(lines, io.BytesIO()).write(rows(a=["1"], b=["2"]))
+    assert str(caught.value) == (
+        "format lines cannot write these columns: the format lines writes one column, and the rows have 2: a, b\n"
+        "Say which one with the option column. Or choose another format, such as -o sink.format=json."
+    )
 
 
 @pytest.mark.parametrize("name", ["parquet", "avro", "arrow"])
