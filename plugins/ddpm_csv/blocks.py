@@ -148,15 +148,24 @@ class BlockCutter:
 
     def first_line(self) -> bytes:
         """The next line that is not blank, and more lines where it ends within quotes; without taking it. Of a long one its beginning."""
-        while self._fill(self._size) and not self._ended and not self._ahead.strip(b"\r\n"):
-            self._skip(len(self._ahead))
-        lines = self._ahead.lstrip(b"\r\n")[:_LONG_LINE].splitlines(keepends=True)
+        while self._fill(self._size) and (blank := len(self._ahead) - len(self._ahead.lstrip(b"\r\n"))):
+            self._skip(blank)
+        lines = self._ahead[:_LONG_LINE].splitlines(keepends=True)
         found = b""
         for line in lines:
             found += line
             if not self._dialect.quote or found.count(self._dialect.quote) % 2 == 0:
                 return found
         return lines[0] if lines else b""
+
+    def skip_first_line(self) -> None:
+        """Leave out what `first_line` returns."""
+        self._skip(len(self.first_line()))
+
+    def beginning(self, size: int) -> tuple[bytes, bool]:
+        """The text that follows, at most `size` bytes of it, and whether it is all; without taking it."""
+        self._fill(size)
+        return self._window(size)
 
     def use(self, dialect: Dialect) -> None:
         """From now on records are written like that."""

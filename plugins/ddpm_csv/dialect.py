@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from ddpm_csv.options import GUESSES, CsvOptions
+from ddpm_csv.options import CsvOptions
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,3 @@ class Dialect:
                 special += rb"|" + re.escape(self.quote) + rb"(" + re.escape(self.quote) + rb")"
             return re.sub(special, lambda found: found[1] or found[2], text, flags=re.DOTALL)
         return text.replace(self.quote * 2, self.quote) if quoted else text
-
-
-def find_delimiter(line: bytes, quote: bytes) -> bytes:
-    """The first of comma, tab, semicolon and `|` that a record has outside quotes; a comma where it has none."""
-    outside = b"".join(line.split(quote)[::2]) if quote else line
-    return next((guess.encode() for guess in GUESSES if guess.encode() in outside), b",")

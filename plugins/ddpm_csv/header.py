@@ -54,5 +54,5 @@ def check_number(number: int, document: str) -> None:
         raise DataError(
             f"{document} has {number:,} columns, and {MAX_COLUMNS:,} are allowed",
             reason="too_many_columns",
-            hint="Is the delimiter right, and is this a CSV file at all?",
+            hint="Is this a CSV file at all, and is its delimiter right? Name it with -o format.delimiter=';'.",
         )

@@ -8,7 +8,8 @@ from typing import Any
 
 from ddpm_core import DataError
 from ddpm_csv.blocks import Block, BlockCutter
-from ddpm_csv.dialect import Dialect, find_delimiter
+from ddpm_csv.delimiter import SAMPLE_BYTES, declared_delimiter, find_delimiter
+from ddpm_csv.dialect import Dialect
 from ddpm_csv.header import check_number, column_names, numbered_names
 from ddpm_csv.options import CsvOptions
 
@@ -44,10 +45,14 @@ def find_layout(cutter: BlockCutter, options: CsvOptions, document: str) -> Layo
     for _ in range(options.skip_lines):
         cutter.skip_line()
     line = cutter.first_line()
+    declared = declared_delimiter(line, options)
+    if declared:
+        cutter.skip_first_line()
+        line = cutter.first_line()
     if not line:
         return None
     _refuse_others(line, document)
-    dialect = Dialect.of(options, options.delimiter.encode() if options.delimiter else find_delimiter(line, options.quote.encode()))
+    dialect = Dialect.of(options, declared or _delimiter(cutter, line, options))
     cutter.use(dialect)
     if not options.header:
         return Layout(dialect, list(options.column_names) or numbered_names(_fields(cutter, dialect), document))
@@ -63,6 +68,13 @@ def find_layout(cutter: BlockCutter, options: CsvOptions, document: str) -> Layo
     return Layout(dialect, list(options.column_names) or names)
 
 
+def _delimiter(cutter: BlockCutter, line: bytes, options: CsvOptions) -> bytes:
+    if options.delimiter:
+        return options.delimiter.encode()
+    sample, final = cutter.beginning(SAMPLE_BYTES)
+    return find_delimiter(line, sample, options, final=final)
+
+
 def _header(record: Block, document: str) -> list[str]:
     if record.too_long:
         raise DataError(f"the header of {document} has {record.too_long:,} bytes", reason="too_large")
@@ -74,7 +86,7 @@ def _header(record: Block, document: str) -> list[str]:
         record.source.decode(text)
     except DataError as error:
         message = error.message.replace("of the record", f"of the header of {document}")
-        raise DataError(message, reason=error.reason, hint="Name the file's encoding with the option encoding.") from None
+        raise DataError(message, reason=error.reason, hint="Name the file's encoding, such as -o format.encoding=cp1250.") from None
     check_number(record.dialect.count(text), document)
     return [field.decode() for field, _ in record.dialect.split(text)]
 
@@ -92,11 +104,11 @@ def _refuse_others(line: bytes, document: str) -> None:
     """Text holds no NUL where names stand: this is UTF-16, or no text."""
     if line.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError(
-            f"{document} begins with a byte order mark of UTF-16", reason="encoding", hint="Set the option encoding to utf-16."
+            f"{document} begins with a byte order mark of UTF-16", reason="encoding", hint="Set -o format.encoding=utf-16."
         )
     if b"\x00" in line:
         raise DataError(
             f"{document} is no CSV: its first line holds NUL bytes",
             reason="wrong_format",
-            hint="Another format, or another encoding such as utf-16-le?",
+            hint="Another format, or another encoding, such as -o format.encoding=utf-16-le?",
         )

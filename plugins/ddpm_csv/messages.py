@@ -10,7 +10,8 @@ from ddpm_core import DataError, Messages, Parsed, Reject
 from ddpm_csv.blocks import Block, quotes_are_regular
 from ddpm_csv.cells import CellReader, Cells
 from ddpm_csv.columns import Columns
-from ddpm_csv.dialect import Dialect, find_delimiter
+from ddpm_csv.delimiter import SAMPLE_BYTES, find_delimiter
+from ddpm_csv.dialect import Dialect
 from ddpm_csv.header import numbered_names
 from ddpm_csv.options import CsvOptions
 from ddpm_csv.source_text import Utf8Source, open_source
@@ -118,10 +119,10 @@ class MessageReader:
 
     def _find_dialect(self, text: bytes) -> Dialect:
         options = self._options
-        line = next(iter(text.splitlines()), b"")
-        return Dialect.of(
-            options, options.delimiter.encode() if options.delimiter else find_delimiter(line, options.quote.encode())
-        )
+        if options.delimiter:
+            return Dialect.of(options, options.delimiter.encode())
+        line, sample = next(iter(text.splitlines()), b""), text[:SAMPLE_BYTES]
+        return Dialect.of(options, find_delimiter(line, sample, options, final=len(sample) == len(text)))
 
     def _find_reader(self, block: Block) -> CellReader:
         options = self._options

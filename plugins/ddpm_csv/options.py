@@ -31,7 +31,8 @@ class CsvOptions(PluginOptions):
     )
     delimiter: str | None = Field(
         default=None,
-        description="One character, or `tab`. By default the first of comma, tab, semicolon and `|` that the first record has.",
+        description="One character, or `tab`. By default what a first line `sep=;` says, else the one of comma, tab, semicolon and `|` that "
+        "parts the first 100 records evenly.",
     )
     quote: str = Field(default='"', description="The character around fields that hold awkward ones, or `none`.")
     escape: str = Field(

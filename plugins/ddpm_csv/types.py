@@ -23,6 +23,7 @@ TYPE_NAMES = {
     "timestamp": pa.timestamp("us"),
     "timestamptz": pa.timestamp("us", "UTC"),
     "text": TEXT,
+    **{f"decimal(38,{scale})": pa.decimal128(38, scale) for scale in range(1, 39)},
 }
 """The types that are found by looking at values, as positions remember them."""
 
@@ -40,6 +41,10 @@ _INTEGER = r"\A-?(?:0|[1-9][0-9]*)\z"
 _NUMBER = r"\A-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\z"
 _DATE = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z"
 _SURPLUS_DIGITS = r"(\.[0-9]{6})[0-9]+"
+_ZEROS_BEHIND = r"(\.[0-9]*?)0+\z"
+_DIGITS_OF_A_DOUBLE = 15
+"""A decimal number with so many digits comes back from a double as it was; not every one with more does."""
+
 _EXACT_BELOW = 2.0**53
 """From there on a whole number may not be the same in a double."""
 
@@ -61,6 +66,7 @@ def type_of(texts: pa.StringArray) -> pa.DataType:
     """The first type of `TYPE_NAMES` that every one of these texts fits; what fits is what docs/schema.md says of text.
 
     A number may begin with no zero or plus and hold no separators of thousands: such a text is a name, a phone number, a code.
+    Fractions that a double might round are decimals instead, where one decimal type holds all of them.
     """
     texts = texts.drop_null()
     if not len(texts):
@@ -70,11 +76,28 @@ def type_of(texts: pa.StringArray) -> pa.DataType:
     if _all_match(texts, _INTEGER):
         return next((kind for kind in (pa.int64(), pa.decimal128(38, 0)) if _fits(texts, kind)), TEXT)
     if _all_match(texts, _NUMBER):
-        return pa.float64() if _fits(texts, pa.float64()) else TEXT
+        return _decimal_of(texts) or (pa.float64() if _fits(texts, pa.float64()) else TEXT)
     if _all_match(texts, _DATE) and _casts(texts, pa.date32()):
         return pa.date32()
     texts = pc.replace_substring_regex(texts, _SURPLUS_DIGITS, r"\1")
     return next((kind for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")) if _casts(texts, kind)), TEXT)
+
+
+def _decimal_of(texts: pa.StringArray) -> pa.DataType | None:
+    """The decimal type of 38 digits that holds all of these numbers as they are written; None where doubles will do, or none does.
+
+    Doubles do where no number has more digits than they keep, from its first that is not 0 on, and without zeros at the end of its
+    fraction; and where there is an exponent, since that is how floating point numbers are written.
+    """
+    if pc.max(pc.binary_length(texts)).as_py() <= _DIGITS_OF_A_DOUBLE or _any(pc.match_substring_regex(texts, "[eE]")):
+        return None
+    digits = pc.replace_substring_regex(pc.replace_substring_regex(texts, _ZEROS_BEHIND, r"\1"), "[-.]", "")
+    long = texts.filter(pc.greater(pc.binary_length(pc.ascii_ltrim(digits, "0")), _DIGITS_OF_A_DOUBLE))
+    if not len(long) or pc.all(pc.equal(long.cast(pa.float64()).cast(TEXT), long)).as_py():  # Doubles, as programs write them.
+        return None
+    scale = pc.max(pc.binary_length(pc.replace_substring_regex(texts, r"\A[^.]*\.?", ""))).as_py()
+    kind = TYPE_NAMES.get(f"decimal(38,{scale})")
+    return kind if kind is not None and _fits(texts, kind) else None
 
 
 def typed(texts: pa.StringArray, name: str, wanted: pa.DataType) -> tuple[pa.Array, list[Reject]]:

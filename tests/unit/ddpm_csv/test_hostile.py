@@ -87,11 +87,22 @@ def test_a_hostile_document_has_the_expected_outcome(name: str) -> None:
 def test_errors_say_what_to_do() -> None:
     with pytest.raises(DataError) as caught:
         list(build(CsvOptions(), BuildContext()).parse_document(Document("x.csv", "x#1", io.BytesIO("a\n1".encode("utf-16")))))
-    assert str(caught.value) == "x.csv begins with a byte order mark of UTF-16\nSet the option encoding to utf-16."
+    assert str(caught.value) == "x.csv begins with a byte order mark of UTF-16\nSet -o format.encoding=utf-16."
     with pytest.raises(DataError) as caught:
         list(build(CsvOptions(), BuildContext()).parse_document(Document("x.csv", "x#1", io.BytesIO(b"a,\xe9x\n"))))
     assert str(caught.value) == (
-        "not UTF-8: invalid continuation byte at byte 3 of the header of x.csv\nName the file's encoding with the option encoding."
+        "not UTF-8: invalid continuation byte at byte 3 of the header of x.csv\nName the file's encoding, such as -o format.encoding=cp1250."
+    )
+    with pytest.raises(DataError) as caught:
+        list(build(CsvOptions(), BuildContext()).parse_document(Document("x.csv", "x#1", io.BytesIO(b"a\x00,b\n"))))
+    assert str(caught.value) == (
+        "x.csv is no CSV: its first line holds NUL bytes\nAnother format, or another encoding, such as -o format.encoding=utf-16-le?"
+    )
+    with pytest.raises(DataError) as caught:
+        list(build(CsvOptions(), BuildContext()).parse_document(Document("x.csv", "x#1", io.BytesIO(b"a," * 1600 + b"\n"))))
+    assert str(caught.value) == (
+        "x.csv has 1,601 columns, and 1,600 are allowed\n"
+        "Is this a CSV file at all, and is its delimiter right? Name it with -o format.delimiter=';'."
     )
 
 

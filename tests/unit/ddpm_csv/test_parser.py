@@ -52,7 +52,21 @@ def type_found(*values: str) -> str:
         (["1", "1" + "0" * 38], "string"),
         (["1", "2.5"], "double"),
         (["1e5"], "double"),
-        (["9007199254740993", "0.5"], "string"),
+        (["9007199254740993", "0.5"], "decimal128(38, 1)"),
+        (["12345678901234567890.1234"], "decimal128(38, 4)"),
+        (["1234567890.123456", "0.30000000000000004", "-0.5"], "double"),
+        (["1234567890.12345678", "1", "", "-0.5"], "decimal128(38, 8)"),
+        (["123456789.123456", "0.00000123456789012345"], "double"),
+        (["-0.0000000001234567890123456"], "decimal128(38, 25)"),
+        (["1.50000000000000000000"], "double"),
+        (["1.50000000000000000000", "12345678901234567"], "decimal128(38, 20)"),
+        (["12345678901234567890.1234", "1e5"], "double"),
+        (["0.12345678901234567", "1e5"], "double"),
+        (["0.12345678901234567", "123456789012345678901.5"], "decimal128(38, 17)"),
+        (["0.12345678901234567", "1234567890123456789012.5"], "double"),
+        (["0." + "0" * 23 + "1234567890123456"], "double"),
+        (["0." + "0" * 22 + "1234567890123456"], "decimal128(38, 38)"),
+        (["12345678901234567.", "0.5"], "string"),
         (["1e400"], "string"),
         (["00501", "10001"], "string"),
         (["+48123456789"], "string"),
@@ -99,6 +113,17 @@ def test_the_type_is_that_of_the_sample_not_of_the_first_step() -> None:
     steps = steps_of(b"a\n1\n2\nx\n", parser=parser)
     assert len(steps) == 3
     assert rows_of(steps) == [{"a": "1"}, {"a": "2"}, {"a": "x"}]
+
+
+def test_long_fractions_keep_every_digit_and_a_run_that_goes_on_knows_their_scale() -> None:
+    data = b"a,b\n12345678901234567890.1234,x\n1,y\n0.5,z\n0.12345,w\n"
+    first = steps_of(data[: data.index(b"0.5")])
+    assert first[-1].resume is not None
+    assert first[-1].resume["types"] == {"a": "decimal(38,4)", "b": "text"}
+    assert [row["a"] for row in rows_of(first)] == [Decimal("12345678901234567890.1234"), Decimal(1)]
+    rest = steps_of(data, start=Position(2, {"resume": first[-1].resume}))
+    assert rows_of(rest) == [{"a": Decimal("0.5"), "b": "z"}]
+    assert [(reason, raw) for reason, _, raw, _ in rejects_of(rest)] == [("number_range", b"0.12345,w")]
 
 
 def test_declared_columns_win_and_decimals_are_exact() -> None:
