@@ -11,9 +11,9 @@ from ddpm_core.schema.outcome import Bad, Outcome, attempt, mismatch, rows_where
 from ddpm_core.schema.types import EXACT_IN_DOUBLE, JSON_INT, JSON_NUMBER, Kind
 
 _EXACT_WHOLE = {16: 2**11, 32: 2**24, 64: EXACT_IN_DOUBLE}
-_LONGEST_PLAIN = 60
+_MOST_DIGITS = {32: 9, 64: 18, 128: 38, 256: 76}
+"""Bits of a decimal -> the digits that are sure to fit."""
 _EXACTLY = Context(prec=100, traps=[Inexact, InvalidOperation])
-_PLAIN_DECIMAL = r"-?[0-9]+(?:\.[0-9]+)?"
 
 
 def to_bool(array: pa.Array, source: Kind, target: pa.DataType) -> Outcome:
@@ -98,17 +98,33 @@ def to_decimal(array: pa.Array, source: Kind, target: pa.DataType) -> Outcome:
             data, more = attempt(array, lambda part: part.cast(target), "number_range")
             return Outcome(data, bad | more)
         case "decimal":
-            return attempt(array, lambda part: part.cast(target), "number_range")
+            array, bad = set_aside(array, _more_whole_digits(array, target), "number_range")
+            data, more = attempt(array, lambda part: part.cast(target), "number_range")
+            return Outcome(data, bad | more)
         case "text":
             return _decimal_of_text(array, target)
         case _:
             return mismatch(array, target)
 
 
+def _more_whole_digits(array: pa.Array, target: pa.DataType) -> pa.BooleanArray:
+    """Where a decimal has more digits before the point than the target: pyarrow 26 makes other numbers of some of them, in silence."""
+    room, has = target.precision - target.scale, array.type.precision - array.type.scale
+    if has <= room:
+        return pa.repeat(False, len(array))
+    limit = pa.scalar(Decimal(1).scaleb(room), pa.decimal256(76, max(array.type.scale, 0)))
+    return pc.greater_equal(pc.abs(_as_wide_decimal(array)), limit)
+
+
 def _decimal_of_text(array: pa.StringArray, target: pa.DataType) -> Outcome:
-    """Arrow reads the plain spellings. Others are read one by one: pyarrow 26 crashes on `1e-999999999` and takes `1e-77` for 0."""
+    """Arrow reads what is plain and has room in the target. All else is read one by one: pyarrow 26 crashes on `1e-999999999`, takes
+    `1e-77` for 0, and makes other numbers of some that are too large, in silence.
+    """
     array, bad = _only_spelled(array, JSON_NUMBER)
-    plain = pc.and_(pc.match_substring_regex(array, _whole(_PLAIN_DECIMAL)), pc.less(pc.binary_length(array), _LONGEST_PLAIN))
+    digits, whole = _MOST_DIGITS[target.bit_width], target.precision - target.scale
+    fraction = rf"(?:\.[0-9]{{1,{digits - whole}}})?" if digits > whole else ""
+    pattern = rf"-?[0-9]{{1,{whole}}}{fraction}" if whole > 0 and target.scale >= 0 else rf"-?0{fraction}"
+    plain = pc.match_substring_regex(array, _whole(pattern))
     rest = rows_where(pc.invert(plain))
     if not rest:
         data, more = attempt(array, lambda part: part.cast(target), "number_range")

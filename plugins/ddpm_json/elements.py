@@ -96,6 +96,7 @@ class ElementCutter:
         self._limit = limit
         self._kept = min(KEPT_BYTES, limit)
         self._rows = rows
+        self._search: tuple[ValueEnd, int] | None = None
         self.at = at
         self.layout: Layout = layout
 
@@ -198,8 +199,7 @@ class ElementCutter:
         buffer, at = self._buffer, 0
         while at < enough:
             begin = _blank(buffer, at)
-            match = ELEMENT.match(buffer, begin)
-            end = match.end() if match else ValueEnd("array").feed(buffer, begin)
+            end = self._end(ELEMENT, begin)
             if end < 0:
                 break
             closing = buffer[end] == ord("]")
@@ -215,20 +215,35 @@ class ElementCutter:
         buffer, at = self._buffer, 0
         while at < enough:
             begin = _blank(buffer, at)
-            match = OBJECT.match(buffer, begin)
-            end = match.end() if match else self._odd_end(begin)
+            end = self._end(OBJECT, begin)
             if end < 0:
                 break
             spans.append((begin, begin + len(buffer[begin:end].rstrip(WHITESPACE))))
             at = end
         return spans, at, "objects"
 
-    def _odd_end(self, begin: int) -> int:
-        """Where something ends that is no object nested in the usual way, or -1 when that is not known yet."""
-        garbage = _GARBAGE.match(self._buffer, begin)
-        if garbage:
-            return garbage.end() if garbage.end() < len(self._buffer) or self._ended else -1
-        return ValueEnd("objects").feed(self._buffer, begin)
+    def _end(self, usual: re.Pattern[bytes], begin: int) -> int:
+        """Where the record that begins here ends, or -1 when that is not known yet.
+
+        Args:
+            usual: Matches records that are not nested too deep.
+            begin: Where it begins in what is in hand.
+        """
+        if begin or self._search is None:
+            match = usual.match(self._buffer, begin)
+            if match:
+                return match.end()
+            garbage = _GARBAGE.match(self._buffer, begin) if self.layout == "objects" else None
+            if garbage:
+                return garbage.end() if garbage.end() < len(self._buffer) or self._ended else -1
+        return self._search_end(begin)
+
+    def _search_end(self, begin: int = 0) -> int:
+        """Look for the end with `ValueEnd`; for the first record's only where nobody looked yet."""
+        end, searched = (ValueEnd(self.layout), begin) if begin or self._search is None else self._search
+        found = end.feed(self._buffer, searched)
+        self._search = None if begin or found >= 0 else (end, len(self._buffer))
+        return found
 
     def _pieces(self, data: bytes, start: int, end: int, spans: list[Span], layout: Layout) -> Iterator[Piece | TooLarge]:
         """Pieces of at most so many records, and the too large ones by themselves."""
@@ -260,14 +275,15 @@ class ElementCutter:
 
     def _too_large(self) -> TooLarge:
         """Read on to the end of the record in hand, keeping its beginning only."""
-        beginning, start, end = self._buffer[: self._kept], self.at, ValueEnd(self.layout)
-        found = end.feed(self._buffer)
+        beginning, start = self._buffer[: self._kept], self.at
+        found = self._search_end()
         while found < 0:
             self.at += len(self._buffer)
             self._buffer = read_fully(self._stream, BLOCK_BYTES)
             if not self._buffer:
                 raise self._truncated("it ends within a record", start)
-            found = end.feed(self._buffer)
+            self._search = self._search and (self._search[0], 0)
+            found = self._search_end()
         stop, layout = self.at + found, self.layout
         if layout == "array":
             layout = "end" if self._buffer[found] == ord("]") else "array"
@@ -287,6 +303,7 @@ class ElementCutter:
     def _drop(self, consumed: int) -> None:
         if consumed:
             self._buffer = self._buffer[consumed:]
+            self._search = None
             self.at += consumed
 
     def _truncated(self, what: str, at: int | None = None) -> DataError:

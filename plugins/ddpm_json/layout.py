@@ -6,7 +6,7 @@ import orjson
 
 from ddpm_core import DataError
 from ddpm_json.decode import WHITESPACE
-from ddpm_json.scanner import OBJECT, Layout, ValueEnd
+from ddpm_json.scanner import OBJECT, Layout, left_open
 
 BOM = b"\xef\xbb\xbf"
 
@@ -69,7 +69,7 @@ def find_layout(head: bytes, *, whole: bool) -> tuple[Layout, int]:
     begin = len(head) - len(text)
     if text.startswith(b"["):
         more = rest.strip(WHITESPACE)
-        return ("lines", start) if more and not _open(first) else ("array", begin + 1)
+        return ("lines", start) if more and not left_open(first) else ("array", begin + 1)
     if text.startswith(b"{") and (_spans_lines(first, rest, whole) if newline else len(first) > _LONG_LINE):
         return "objects", begin
     return "lines", start
@@ -81,21 +81,14 @@ def _spans_lines(first: bytes, rest: bytes, whole: bool) -> bool:
     If it does not end in its line, either it is written over several lines, or it is one broken line among many. It is the
     latter when a complete object follows where none can stand.
     """
-    left_open = _open(first)
-    if not left_open or left_open[-1] == ord('"'):
+    within = left_open(first)
+    if within in (b"", b'"'):
         return False
     following = rest.lstrip(WHITESPACE).partition(b"\n")[0].strip(WHITESPACE)
     if not following:
         return not whole
-    may_hold_object = left_open[-1] == ord("[") or first.rstrip(WHITESPACE).endswith(b":")
+    may_hold_object = within == b"[" or first.rstrip(WHITESPACE).endswith(b":")
     return may_hold_object or not _is_object(following)
-
-
-def _open(line: bytes) -> list[int]:
-    """The brackets that are open at the end of this line."""
-    end = ValueEnd("lines")
-    end.feed(line)
-    return end.open
 
 
 def _is_object(line: bytes) -> bool:

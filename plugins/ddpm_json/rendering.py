@@ -44,6 +44,8 @@ def rendered(column: pa.Array) -> list[Any]:
         return _structs(column)
     if _is_list(kind):
         return _lists(column)
+    if is_type.is_floating(kind):
+        _check_finite(column)
     if isinstance(kind, pa.UuidType) or _is_text(kind) or any(test(kind) for test in _AS_PYTHON_HAS_IT):
         return _values(column)
     raise DataError(f"values of type {kind} have no JSON form", reason="type_mismatch")
@@ -59,6 +61,14 @@ def _plain(column: pa.Array) -> pa.Array:
             column = column.storage
         else:
             return column
+
+
+def _check_finite(column: pa.Array) -> None:
+    """Refuse what orjson would write as null, which is another value."""
+    strange = pc.invert(pc.is_finite(column))
+    if pc.any(strange).as_py():
+        value = column.filter(strange)[0].as_py()
+        raise DataError(f"{value} is or holds NaN or an infinity, which JSON cannot say", reason="number_range")
 
 
 def _values(column: pa.Array) -> list[Any]:

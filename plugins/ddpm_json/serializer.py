@@ -16,7 +16,7 @@ class JsonSerializer(Serializer):
     """Writes each row as one JSON object on one line; a document of them is NDJSON.
 
     Times are ISO 8601, with a Z where the column has a time zone; decimals are numbers with all their digits; binary is base64;
-    json columns are embedded as JSON, not quoted; NaN and infinities, which JSON lacks, are null.
+    json columns are embedded as JSON, not quoted. NaN and infinities, which JSON lacks, are refused with `number_range`, nested ones too.
     """
 
     def serialize_rows(self, data: pa.RecordBatch) -> list[bytes]:
@@ -39,7 +39,7 @@ class JsonSerializer(Serializer):
 
 
 class NdjsonWriter(DocumentWriter):
-    """Writes one object on each line."""
+    """Writes one object on each line. Of a batch with a row that JSON cannot hold, nothing is written."""
 
     def __init__(self, serializer: JsonSerializer, stream: BinaryIO) -> None:
         self._serializer = serializer

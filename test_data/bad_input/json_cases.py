@@ -91,6 +91,17 @@ def _depth(c: Cases) -> None:
     c.add("document of 100,000 opening brackets", b"[" * 100_000)
     c.add("document of 1,000,000 opening brackets", b"[" * 1_000_000, process=True)
     c.add("document of 50,000 open objects", b'{"a":' * 50_000)
+    c.add("document of 16 MB of opening brackets", lambda: repeated(b"", b"[", 16 * MEGABYTE, b""), process=True)
+    c.add("document of 16 MB of open objects", lambda: repeated(b"", b'{"a":', 16 * MEGABYTE, b""))
+    c.add("array of 64 MB of open objects", lambda: repeated(b'[{"id": 1}, ', b'{"a":', 64 * MEGABYTE, b""))
+    c.add("element of 64 MB of `[],` in an array", lambda: repeated(b'[{"id": 1}, [', b"[],", 64 * MEGABYTE, b'[]], {"id": 2}]'))
+    c.add(
+        "element of 64 MB of strings with escaped brackets in an array",
+        lambda: repeated(b'[{"id": 1}, [', b'["\\["],', 64 * MEGABYTE, b"[]]]"),
+    )
+    c.add("document nested 1,000,000 deep", nested(b"[", b"]", 1_000_000))
+    c.add("record nested 1,000,000 deep", value(nested(b'{"a":', b"}", 1_000_000)))
+    c.add("element nested 1,000,000 deep", b'[{"id": 1}, ' + nested(b"[", b"]", 1_000_000) + b', {"id": 2}]')
     c.add("100,000 brackets within a string", value(b'"' + b"[" * 100_000 + b'"'))
 
 

@@ -141,6 +141,8 @@ def _bombs(c: Cases) -> None:
     text, long = b"x" * MEGABYTE, b'{"id": 1, "name": "%s"}\n' % (b"n" * 2000)
     lines = long * (MEGABYTE // len(long))
     c.add("bomb: 1 GB of one value in gz", lambda: repeated_gzip(text, 1024), file="bad.json.gz", process=True)
+    c.add("bomb: 1 GB of opening brackets in gz", lambda: repeated_gzip(b"[" * MEGABYTE, 1024), file="bad.json.gz", process=True)
+    c.add("bomb: 1 GB of open objects in gz", lambda: repeated_gzip(b'{"a":' * (MEGABYTE // 5), 1024), file="bad.json.gz")
     c.add("bomb: a line of 1 GB in gz", lambda: repeated_gzip(text, 1024, LINE + b'{"name": "', b'"}\n'), file="bad.ndjson.gz")
     c.add("bomb: 1 GB of line ends in gz", lambda: repeated_gzip(b"\n" * MEGABYTE, 1024, LINE), file="bad.ndjson.gz")
     c.add("bomb: 400 MB of a valid line in gz", lambda: repeated_gzip(lines, 400), file="bad.ndjson.gz")

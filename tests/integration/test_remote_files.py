@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import http.client
 import io
 import json
 import signal
+import time
 import uuid
 import zipfile
 from collections.abc import Iterator
@@ -204,9 +207,23 @@ def test_a_profile_of_the_aws_tools_lets_in(server: ObjectStoreServer, bucket: s
     assert (ended.code, ended.err) == (0, "")
 
 
+def until_all_is_back(server: ObjectStoreServer, objects: dict[str, bytes]) -> None:
+    """Wait until a server that was started anew hands out what it stored before: it answers sooner than it finds all its data."""
+    deadline = time.monotonic() + 120
+    missing = dict(objects)
+    while missing:
+        assert time.monotonic() < deadline, f"the server has lost {sorted(missing)}"
+        for path, body in list(missing.items()):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if server.request("GET", f"/{path}") == (200, body):
+                    del missing[path]
+        time.sleep(0.05)
+
+
 def test_a_server_that_goes_away_and_comes_back_is_waited_for(server: ObjectStoreServer, bucket: str, tmp_path: Path) -> None:
-    for part in range(3):
-        server.put(f"{bucket}/{part}.json", numbers(part * 200_000, 200_000))
+    objects = {f"{bucket}/{part}.json": numbers(part * 200_000, 200_000) for part in range(3)}
+    for path, body in objects.items():
+        server.put(path, body)
     database = tmp_path / "x.duckdb"
     with Proxy("127.0.0.1", server.port) as proxy:
         environment = {
@@ -214,14 +231,17 @@ def test_a_server_that_goes_away_and_comes_back_is_waited_for(server: ObjectStor
             **event_probe(tmp_path / "probe"),
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}",
         }
-        command = (*ingest([f"s3://{bucket}/"], str(database)), "--retry-for", "180")
+        command = (*ingest([f"s3://{bucket}/"], str(database)), "--retry-for", "300")
         with Command(*command, environment=environment) as running:
             running.until_it_says("ChunkRead", seconds=60)
+            proxy.refuse = True  # Away until it is back as a whole: one that starts may deny that it knows a key or an object.
             proxy.cut()
             server.stop()
             server.start()
-            ended = running.end(seconds=200)
-    assert ended.code == 0
+            until_all_is_back(server, objects)
+            proxy.refuse = False
+            ended = running.end(seconds=320)
+    assert ended.code == 0, ended.said
     assert landed(database) == (600_000, 600_000, sum(range(600_000)))
 
 

@@ -28,8 +28,8 @@ VALUES: list[tuple[pa.DataType, Any, str]] = [
     (pa.int64(), 2**63 - 1, "9223372036854775807"),
     (pa.uint64(), 2**64 - 1, "18446744073709551615"),
     (pa.float64(), 1.0, "1.0"),
-    (pa.float64(), float("nan"), "null"),
-    (pa.float64(), float("-inf"), "null"),
+    (pa.float32(), 1.5, "1.5"),
+    (pa.float16(), 1.5, "1.5"),
     (pa.bool_(), True, "true"),
     (pa.string(), "Ä\n\u0000", '"Ä\\n\\u0000"'),
     (pa.null(), None, "null"),
@@ -84,6 +84,44 @@ def test_what_has_no_json_form_says_why() -> None:
             lines(**columns)
         assert caught.value.reason == reason
         assert caught.value.message.startswith(message)
+
+
+NAN, INF = float("nan"), float("inf")
+STRANGE: list[tuple[pa.DataType, Any, Any, str]] = [
+    (pa.float64(), 1.5, NAN, "nan"),
+    (pa.float32(), 1.5, INF, "inf"),
+    (pa.float16(), 1.5, -INF, "-inf"),
+    (pa.list_(pa.float64()), [1.5, None], [1.5, NAN], "nan"),
+    (pa.large_list(pa.list_(pa.float64(), 1)), [[1.5]], [[1.5], [-INF]], "-inf"),
+    (pa.struct({"a": pa.struct({"b": pa.float64()})}), {"a": {"b": 1.5}}, {"a": {"b": INF}}, "inf"),
+    (pa.map_(pa.string(), pa.float64()), [("k", 1.5)], [("k", 1.5), ("l", NAN)], "nan"),
+    (pa.map_(pa.float64(), pa.string()), [(1.5, "v")], [(NAN, "v")], "nan"),
+    (pa.dictionary(pa.int32(), pa.float64()), 1.5, NAN, "nan"),
+]
+
+
+@pytest.mark.parametrize(("kind", "usual", "strange", "shown"), STRANGE, ids=[f"{kind}-{shown}" for kind, *_, shown in STRANGE])
+def test_nan_and_infinities_are_refused_and_never_written_as_null(kind: pa.DataType, usual: Any, strange: Any, shown: str) -> None:
+    data = pa.record_batch({"n": pa.array([1, 2, 3]), "x": pa.array([usual, None, strange], kind)})
+    out = BytesIO()
+    serializer = build(JsonOptions(), BuildContext())
+    writer = serializer.document_writer(out, data.schema)
+    for attempt in (lambda: writer.write(data), lambda: serializer.serialize_rows(data)):
+        with pytest.raises(DataError) as caught:
+            attempt()
+        assert caught.value.reason == "number_range"
+        assert str(caught.value) == f"column 'x': {shown} is or holds NaN or an infinity, which JSON cannot say"
+    assert out.getvalue() == b""
+    writer.write(data.slice(0, 2))  # Rows beside it, of the same buffers.
+    assert out.getvalue().count(b"\n") == 2
+
+
+def test_what_a_null_hides_is_not_written_and_not_refused() -> None:
+    hidden = pa.StructArray.from_arrays([pa.array([NAN, 1.5])], names=["f"], mask=pa.array([True, False]))
+    assert lines(x=hidden) == [b'{"x":null}', b'{"x":{"f":1.5}}']
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 2]), pa.array([NAN, 1.5]), mask=pa.array([True, False]))
+    assert lines(x=lists) == [b'{"x":null}', b'{"x":[1.5]}']
+    assert lines(x=pa.array([], pa.float64())) == []
 
 
 def test_two_columns_of_one_name_are_refused() -> None:
