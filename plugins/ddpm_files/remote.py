@@ -36,6 +36,7 @@ class Place:
             have buckets of one name.
         key: What follows the bucket in the URL: a key, a prefix, or empty.
         region: The region that requests are signed for, for messages.
+        retry_for: For how many seconds an answer that breaks off is asked for again; None is for ever.
     """
 
     store: ObjectStore
@@ -43,6 +44,7 @@ class Place:
     identity: str
     key: str
     region: str = ""
+    retry_for: float | None = None
 
     def url(self, key: str) -> str:
         """The URL of an object in this bucket, as users write it."""
@@ -72,7 +74,7 @@ def open_store(url: str, options: RemoteOptions, *, retry_for: float | None) -> 
     if not bucket or bucket in (".", "..") or set(bucket) & set("@:?#%*[] "):
         raise ConfigError(Problem(url, "names no bucket", f"object store URLs look like {scheme}://bucket/folder/name"))
     make = _s3 if scheme.lower() == "s3" else _gs
-    return make(bucket, key, options, _retry(retry_for))
+    return replace(make(bucket, key, options, _retry(retry_for)), retry_for=retry_for)
 
 
 class Buckets:

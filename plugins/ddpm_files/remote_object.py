@@ -11,6 +11,7 @@ from ddpm_files.content import Content
 from ddpm_files.remote import Place
 from ddpm_files.remote_errors import translated
 from ddpm_files.remote_file import RemoteFile
+from ddpm_files.repeated import repeated
 from ddpm_files.streams import changed
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def _fetcher(place: Place, key: str, name: str, meta: Any) -> Callable[[int, int
             return bytes(result.bytes()) if _validator(result.meta) == _validator(meta) else None
 
         try:
-            data = translated(place, name, call)
+            # A connection that is cut in the middle of an answer is not repeated by the store's own retries.
+            data = repeated(lambda: translated(place, name, call), place.retry_for)
         except DdpmError as error:
             raise while_reading(error, name) from error
         if data is None:

@@ -6,7 +6,6 @@ import http.client
 import re
 import ssl
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -20,6 +19,7 @@ from ddpm_core import ConfigError, DdpmError, FatalError, Problem, RetryableErro
 from ddpm_files.content import Content
 from ddpm_files.remote_file import RemoteFile
 from ddpm_files.remote_object import while_reading
+from ddpm_files.repeated import repeated
 from ddpm_files.streams import changed
 
 SCHEMES = ("http", "https")
@@ -99,13 +99,13 @@ def look_at(url: str, *, retry_for: float | None) -> WebFile:
         FatalError: The server answers otherwise.
     """
     name = clean(url)
-    first = _repeated(lambda: _ask(url, name, (0, 1)), retry_for)
+    first = repeated(lambda: _ask(url, name, (0, 1)), retry_for)
     if first.status != 206 or first.total is None or not first.validator:
         return WebFile(name, None, None)
 
     def fetch(start: int, end: int) -> bytes:
         try:
-            answer = _repeated(lambda: _ask(url, name, (start, end), tag=first.tag), retry_for)
+            answer = repeated(lambda: _ask(url, name, (start, end), tag=first.tag), retry_for)
         except DdpmError as error:
             raise while_reading(error, name) from error
         if answer.status in (412, 416) or answer.validator != first.validator or answer.total != first.total:
@@ -133,7 +133,7 @@ def copy(url: str, *, retry_for: float | None) -> BinaryIO:
             raise
         return spool
 
-    return _repeated(lambda: _translated(whole, name), retry_for)
+    return repeated(lambda: _translated(whole, name), retry_for)
 
 
 def _download(url: str, spool: BinaryIO) -> None:
@@ -239,16 +239,3 @@ def _plain(reason: object) -> str:
     if isinstance(reason, OSError):
         return (reason.strerror or str(reason)).lower()
     return str(reason).lower()
-
-
-def _repeated(call: Callable[[], _T], retry_for: float | None) -> _T:
-    """The call, again and again while it fails in a way that may pass."""
-    began, pause = time.monotonic(), 0.1
-    while True:
-        try:
-            return call()
-        except RetryableError:
-            if retry_for is not None and time.monotonic() - began + pause > retry_for:
-                raise
-        time.sleep(pause)
-        pause = min(pause * 2, 5.0)
