@@ -128,6 +128,8 @@ def failure(error: BaseException, where: str) -> DdpmError:
         return FatalError(f"{where}: {_first_line(error)}")
     own = _original(error)
     kind, number, text = _kind(own), _number(own), _text(own)
+    if kind == "mssql" and text.startswith("Unable to connect"):  # pymssql does not always say the number of this one.
+        return RetryableError(f"{where}: {text}", hint=_REACH)
     for key in _keys(number):
         if key in _RETRY.get(kind, {}):
             return RetryableError(f"{where}: {text}", hint=_RETRY[kind][key])
