@@ -11,7 +11,7 @@ from typing import NoReturn
 import hypothesis
 import pytest
 
-from tests import mariadb, services
+from tests import mariadb, object_store, services
 from tests.proxy import Proxy
 
 _MISSING = pytest.StashKey[dict[str, tuple[str, list[str]]]]()
@@ -109,6 +109,27 @@ def postgres_proxy(postgres_server: services.PostgresServer) -> Iterator[Proxy]:
     """A proxy in front of the server, without faults yet."""
     with Proxy(postgres_server.host, postgres_server.port) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="module")
+def _object_store() -> Iterator[object_store.ObjectStoreServer | services.ServiceUnavailableError]:
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(object_store.object_store())
+        except services.ServiceUnavailableError as error:
+            yield error
+            return
+        yield server
+
+
+@pytest.fixture
+def object_store_server(
+    request: pytest.FixtureRequest, _object_store: object_store.ObjectStoreServer | services.ServiceUnavailableError
+) -> object_store.ObjectStoreServer:
+    """A running object store, the same for all tests of a module. A test that stops it starts it again."""
+    if isinstance(_object_store, services.ServiceUnavailableError):
+        _skip(request, _object_store)
+    return _object_store
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,7 @@ from ddpm_core.config.options import check_options
 from ddpm_core.plugin.specs import resolve
 from ddpm_core.registry import Registry
 from ddpm_core.testing import SinkCapabilities, SinkConformance
-from tests.object_store import ACCESS_KEY, SECRET_KEY, ObjectStoreServer, object_store
-from tests.services import ServiceUnavailableError
+from tests.object_store import ACCESS_KEY, SECRET_KEY, ObjectStoreServer
 
 KILLS = int(os.environ.get("DDPM_KILLS", "10"))
 RECORDS = 120_000
@@ -39,14 +38,10 @@ FILES = 4
 BUCKET = "files-sink"
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[ObjectStoreServer]:
-    try:
-        with object_store() as server:
-            server.create_bucket(BUCKET)
-            yield server
-    except ServiceUnavailableError as error:
-        pytest.skip(str(error))
+@pytest.fixture
+def s3(object_store_server: ObjectStoreServer) -> ObjectStoreServer:
+    object_store_server.create_bucket(BUCKET)
+    return object_store_server
 
 
 @dataclass

@@ -11,7 +11,6 @@ import signal
 import time
 import uuid
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -20,9 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.command import CANARY, Command, Ended, ddpm, event_probe, ingest
-from tests.object_store import ACCESS_KEY, SECRET_KEY, ObjectStoreServer, object_store
+from tests.object_store import ACCESS_KEY, SECRET_KEY, ObjectStoreServer
 from tests.proxy import Proxy
-from tests.services import ServiceUnavailableError
 
 LOOK = "\nLook at the rows:  ddpm query 'select * from events limit 10' --db"
 CHECK = (
@@ -31,13 +29,9 @@ CHECK = (
 )
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ObjectStoreServer]:
-    try:
-        with object_store() as running:
-            yield running
-    except ServiceUnavailableError as error:
-        pytest.skip(str(error))
+@pytest.fixture
+def server(object_store_server: ObjectStoreServer) -> ObjectStoreServer:
+    return object_store_server
 
 
 @pytest.fixture
