@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ddpm_core.config.options import NoOptions as NoOptions
     from ddpm_core.config.options import PluginOptions as PluginOptions
+    from ddpm_core.config.options import one_format as one_format
     from ddpm_core.errors import ConfigError as ConfigError
     from ddpm_core.errors import DataError as DataError
     from ddpm_core.errors import DdpmError as DdpmError
@@ -81,7 +82,7 @@ if TYPE_CHECKING:
     from ddpm_core.schema.rows import RowBuilder as RowBuilder
 
 _HOME = {
-    "config.options": ("NoOptions", "PluginOptions"),
+    "config.options": ("NoOptions", "PluginOptions", "one_format"),
     "errors": (
         "ConfigError", "DataError", "DdpmError", "FatalError", "FencedError", "PluginError", "Problem", "RetryableError",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -65,3 +66,23 @@ def _plain(message: str) -> str:
     """Pydantic's sentence without its prefix, beginning in lower case."""
     message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return message[:1].lower() + message[1:]
+
+
+def one_format(value: Any) -> Any:
+    """What a user wrote for the format that a sink writes, as name -> its options. For validators of such an option, before pydantic's own.
+
+    Takes a name, a mapping of one name to its options, or that mapping as JSON text, since the command line has only text.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError('a format with options is written as JSON, such as {"csv": {"delimiter": ";"}}') from None
+    if isinstance(value, str):
+        value = {value: {}}
+    if not isinstance(value, dict) or len(value) != 1:
+        raise ValueError("is the name of one format, or a mapping of its name to its options")
+    return {name: {} if options is None else options for name, options in value.items()}

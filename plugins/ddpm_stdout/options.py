@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from ddpm_core import PluginOptions
+from ddpm_core import PluginOptions, one_format
 
 
 class StdoutOptions(PluginOptions):
@@ -23,13 +22,4 @@ class StdoutOptions(PluginOptions):
     @field_validator("format", mode="before")
     @classmethod
     def _one_format(cls, value: Any) -> Any:
-        if isinstance(value, str) and value.lstrip().startswith("{"):
-            try:
-                value = json.loads(value)
-            except ValueError:
-                raise ValueError('a format with options is written as JSON, such as {"csv": {"delimiter": ";"}}') from None
-        if isinstance(value, str):
-            value = {value: {}}
-        if not isinstance(value, dict) or len(value) != 1:
-            raise ValueError("is the name of one format, or a mapping of its name to its options")
-        return {name: {} if options is None else options for name, options in value.items()}
+        return one_format(value)
