@@ -45,8 +45,11 @@ def _disguised(node: Node) -> bool:
 
 
 def has_weightless(node: Node) -> bool:
-    """Whether a few bytes can stand for any number of items; only the datum reader counts them."""
-    return any(n.kind == "array" and n.children[0].least == 0 for n in node.walk())
+    """Whether a few bytes can stand for any number of items; only the datum reader counts them.
+
+    A block is read as an array, so records that take no bytes are such items too.
+    """
+    return node.least == 0 or any(n.kind == "array" and n.children[0].least == 0 for n in node.walk())
 
 
 def refuse_false_text(node: Node, array: pa.Array) -> None:

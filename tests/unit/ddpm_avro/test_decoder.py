@@ -222,6 +222,15 @@ def test_bytes_after_the_last_record_are_never_overlooked(schema: Any, rest: byt
     assert all(outcome == outcomes["datum"] for outcome in outcomes.values())
 
 
+def test_records_that_take_no_bytes_are_counted_and_never_looped_over() -> None:
+    block = Block(0, 9, 1, encode_long(1 << 40))  # Read as an array: a second block of 2^40 items, which take no bytes at all.
+    outcomes = {name: _outcome(decoder, _header("null"), [block]) for name, decoder in _decoders("null").items()}
+    assert [(reject[1], reject[2]) for reject in outcomes["datum"][2]] == [
+        ("trailing_bytes", "6 bytes are left over after the last of 1 records (in the block at byte 0, from its record 0 on)")
+    ]
+    assert all(outcome == outcomes["datum"] for outcome in outcomes.values())
+
+
 @SETTINGS
 @given(cases(), st.data())
 def test_all_decoders_agree_on_damaged_blocks(case: tuple[Any, list[bytes]], data: st.DataObject) -> None:
