@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ddpm_core.errors import RetryableError as RetryableError
     from ddpm_core.plugin.database import Database as Database
     from ddpm_core.plugin.database import DeadLetterFilter as DeadLetterFilter
+    from ddpm_core.plugin.dead_letters import DeadLetterStore as DeadLetterStore
     from ddpm_core.plugin.events import ChunkCommitted as ChunkCommitted
     from ddpm_core.plugin.events import ChunkRead as ChunkRead
     from ddpm_core.plugin.events import DocumentEnded as DocumentEnded
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.specs import FormatSpec as FormatSpec
     from ddpm_core.plugin.specs import OutputFormat as OutputFormat
     from ddpm_core.plugin.specs import ProcessorSpec as ProcessorSpec
+    from ddpm_core.plugin.specs import ReadBounds as ReadBounds
     from ddpm_core.plugin.specs import SinkSpec as SinkSpec
     from ddpm_core.plugin.specs import SourceSpec as SourceSpec
     from ddpm_core.plugin.table_options import TableOptions as TableOptions
@@ -74,7 +76,6 @@ if TYPE_CHECKING:
     from ddpm_core.records import Position as Position
     from ddpm_core.records import Positions as Positions
     from ddpm_core.records import Reject as Reject
-    from ddpm_core.records import Revoked as Revoked
     from ddpm_core.records import Rows as Rows
     from ddpm_core.records import Skipped as Skipped
     from ddpm_core.schema.conform import Conformed as Conformed
@@ -87,6 +88,7 @@ _HOME = {
         "ConfigError", "DataError", "DdpmError", "FatalError", "FencedError", "PluginError", "Problem", "RetryableError",
     ),
     "plugin.database": ("Database", "DeadLetterFilter"),
+    "plugin.dead_letters": ("DeadLetterStore",),
     "plugin.events": (
         "ChunkCommitted", "ChunkRead", "DocumentEnded", "DocumentStarted", "Event", "Recovered", "RunEnded", "RunStarted", "Waiting",
     ),
@@ -99,14 +101,14 @@ _HOME = {
     "plugin.processor": ("Processed", "Processor"),
     "plugin.sink": ("AtLeastOnceSink", "SchemaChange", "Sink"),
     "plugin.source": ("Source",),
-    "plugin.specs": ("BuildContext", "FormatSpec", "OutputFormat", "ProcessorSpec", "SinkSpec", "SourceSpec"),
+    "plugin.specs": ("BuildContext", "FormatSpec", "OutputFormat", "ProcessorSpec", "ReadBounds", "SinkSpec", "SourceSpec"),
     "plugin.ledger": ("Dialect",),
     "plugin.evolving_table": ("TargetTable",),
     "plugin.table_options": ("TableOptions",),
     "plugin.table_sink": ("TableSink",),
     "records": (
         "Assigned", "Batch", "DeadLetter", "Document", "EndOfSource", "Failed", "Item", "Messages", "Parsed", "Position",
-        "Positions", "Reject", "Revoked", "Rows", "Skipped",
+        "Positions", "Reject", "Rows", "Skipped",
     ),
     "schema.conform": ("Conformed", "conform"),
     "schema.rows": ("RowBuilder",),

@@ -67,8 +67,9 @@ class Messages:
         offsets: The offset of each message within its partition.
         first: Partition -> position of the first message held here.
         next: Partition -> position after the last message held here.
-        keys, headers, timestamps: As the source has them, or None where they were not asked for.
+        keys, headers, timestamps: As the source has them (timestamps in milliseconds since 1970, UTC), or None where they were not asked for.
         nbytes: Payload bytes held, for the engine's memory budget.
+        letters: The dead letters that these messages are, where they are sent through again; each keeps its own coordinates.
     """
 
     values: list[bytes | None]
@@ -80,6 +81,7 @@ class Messages:
     headers: list[list[tuple[str, bytes]] | None] | None = None
     timestamps: list[int] | None = None
     nbytes: int = 0
+    letters: list[DeadLetter] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -291,14 +293,6 @@ class Assigned:
 
 
 @dataclass(frozen=True, slots=True)
-class Revoked:
-    """These partitions are another's now. `lost`: they were taken without warning, so nothing of them may be committed."""
-
-    partitions: Sequence[str]
-    lost: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Skipped:
     """A document that was not read, with the reason and what to do about it, for the log and the summary."""
 
@@ -319,5 +313,5 @@ class EndOfSource:
     """There is nothing more to read."""
 
 
-Item: TypeAlias = Messages | Document | Rows | Assigned | Revoked | Skipped | Failed | EndOfSource
+Item: TypeAlias = Messages | Document | Rows | Assigned | Skipped | Failed | EndOfSource
 """All that a source may return from `read`."""

@@ -12,6 +12,7 @@ from ddpm_core.engine.blame import blame
 from ddpm_core.engine.contract import broken, of_type
 from ddpm_core.errors import ConfigError
 from ddpm_core.plugin.database import Database
+from ddpm_core.plugin.dead_letters import DeadLetterStore
 from ddpm_core.plugin.format import Parser, Serializer
 from ddpm_core.plugin.processor import Processor
 from ddpm_core.plugin.sink import Sink
@@ -31,7 +32,10 @@ class Settings:
         on_error: What happens to a record that cannot go on.
         retry_for: Seconds that an environment which fails is waited for; None waits for ever.
         reject_share, reject_run: Limits on rejects, see `RejectLimit`.
-        dead_letter_file: Where dead letters go for sinks that cannot keep them.
+        dead_letter_file: Where dead letters go for sinks that cannot keep them, when the pipeline names no place for them.
+        endless: The run has no end: it waits for its environment for ever, and being stopped is how it ends well.
+        linger: Seconds that a message may wait for others, so that a transaction is worth its cost.
+        in_flight_bytes: Bytes that may be read and not committed yet; None is the default of the kind of source.
     """
 
     on_error: Literal["dead-letter", "fail"] = "dead-letter"
@@ -39,6 +43,9 @@ class Settings:
     reject_share: float = 0.05
     reject_run: int = 1000
     dead_letter_file: Path = Path("ddpm-dead-letters.ndjson")
+    endless: bool = False
+    linger: float = 0.0
+    in_flight_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,7 @@ class Pipeline:
     """Everything that a run needs, built and not opened.
 
     Attributes:
+        dead_letters: The store that dead letters of all sinks go to; None: beside the data where a sink keeps them, else a local file.
         target, table: Where the rows go, for the report.
     """
 
@@ -64,6 +72,7 @@ class Pipeline:
     sinks: Sequence[SinkUse]
     processors: Sequence[tuple[Processor, Plugin[ProcessorSpec]]] = ()
     settings: Settings = field(default_factory=Settings)
+    dead_letters: tuple[DeadLetterStore, Plugin[SinkSpec]] | None = None
     target: str = ""
     table: str = ""
 

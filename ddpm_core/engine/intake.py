@@ -19,7 +19,7 @@ from ddpm_core.engine.contract import HandedOut, broken, check_processed, check_
 from ddpm_core.engine.fifo import Abandon, Claim, Closed, End, Fifo
 from ddpm_core.engine.recovery import Recovery, Stopped
 from ddpm_core.engine.report import DocumentReport
-from ddpm_core.errors import DataError, DdpmError, FencedError, PluginError, RetryableError
+from ddpm_core.errors import DataError, DdpmError, FencedError, RetryableError
 from ddpm_core.plugin.events import ChunkRead, DocumentEnded, DocumentStarted, Event
 from ddpm_core.plugin.format import Parser
 from ddpm_core.plugin.processor import Processor
@@ -36,7 +36,6 @@ from ddpm_core.records import (
     Parsed,
     Position,
     Positions,
-    Revoked,
     Rows,
     Skipped,
     stream_of,
@@ -165,8 +164,6 @@ class Intake:
                 self._handed_out.assigned(partitions)
                 self._claims_open += 1
                 self._fifo.put(Claim(partitions))
-            case Revoked():
-                raise PluginError(f"{self._source_plugin.owner} revoked partitions, which a bounded run does not allow")
             case Skipped(name, note):
                 self._documents.append(DocumentReport(name, "skipped", note, self._table))
                 self._emit(DocumentEnded(name, "skipped", note))

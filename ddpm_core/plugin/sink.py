@@ -31,8 +31,8 @@ class Sink(ABC):
     also `close`, and later `open` and `claim` again, so an instance must survive being reopened.
     """
 
-    keeps_positions: ClassVar[bool] = False
-    """Whether positions are kept with the rows in one transaction. Without, delivery is at least once."""
+    keeps_positions: bool = False
+    """Whether positions are kept with the rows in one transaction. Without, delivery is at least once. Fixed when the sink is built."""
 
     keeps_dead_letters: ClassVar[bool] = False
     """Whether `commit` stores dead letters in the same transaction. Without, the engine keeps them in a file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ddpm_core.records import Item, Positions
 
@@ -14,7 +14,17 @@ class Source(ABC):
     Every method is called from one thread, the engine's intake. The order is: `open`, then `read` again and again. When `read`
     returns `Assigned`, the engine claims those partitions at the sinks and answers with one `seek`; until then `read` returns
     nothing of them. `close` comes last, and also after a failed `open`.
+
+    Partitions may go again (a consumer group rebalances): before a source lets go of them it calls `drain`, and when they were taken
+    without warning it calls `lost`, both from within `read` or `close`. When they come back they are `Assigned` again.
     """
+
+    drain: Callable[[Sequence[str]], None] = staticmethod(lambda _: None)
+    """Set by the engine before `open`. Returns when all that was handed out of these partitions has been committed, `commit` having been
+    called for it, or when it cannot be waited for any longer. What is not committed by then is dropped: who reads them next has it."""
+
+    lost: Callable[[Sequence[str]], None] = staticmethod(lambda _: None)
+    """Set by the engine before `open`. Nothing of these partitions is committed any more; what was handed out of them is dropped."""
 
     @abstractmethod
     def open(self) -> None:
@@ -47,16 +57,18 @@ class Source(ABC):
     def pause(self, partitions: Sequence[str]) -> None:
         """Return nothing of these partitions until `resume`, and keep connections alive. The memory budget is used up.
 
-        Called only for sources that hand out Messages; a document is simply not read on.
+        Called only for sources that hand out Messages, and only when a sink has not taken anything for a while: a short wait is simply
+        a pause between two `read`s. `read` is called on, so that the source stays alive. A document is simply not read on.
         """
 
     def resume(self, partitions: Sequence[str]) -> None:
         """The opposite of `pause`."""
 
     def commit(self, positions: Positions) -> None:
-        """Every sink has committed up to here. For sources that keep a position of their own, as a gauge.
+        """Every sink has committed up to here. For sources that keep a position of their own (a consumer group's offset).
 
-        May come late, and not for every chunk. What it keeps is never believed over the sinks' positions.
+        May come late, and not for every chunk. Where a sink keeps positions (`BuildContext.positions_kept`), what is kept here is a gauge
+        and never believed over theirs; where none does, it is where the next run goes on.
         """
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
 
 from ddpm_core.errors import ConfigError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ddpm_core.config.options import PluginOptions
     from ddpm_core.plugin.database import Database
+    from ddpm_core.plugin.dead_letters import DeadLetterStore
     from ddpm_core.plugin.format import Parser, Serializer
     from ddpm_core.plugin.processor import Processor
     from ddpm_core.plugin.sink import Sink
@@ -59,6 +61,19 @@ def _no_formats(name: str, options: Mapping[str, Any]) -> OutputFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadBounds:
+    """Which part of an endless source a run reads. An offset holds for every partition; a time is when a message was written.
+
+    Attributes:
+        start: The first record wanted; None: where the sinks stand.
+        end: The first record not wanted any more; None: what is there when the source is opened.
+    """
+
+    start: int | datetime | None = None
+    end: int | datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BuildContext:
     """What a builder may know about the run.
 
@@ -71,6 +86,11 @@ class BuildContext:
         evolve: Whether tables may change so that every value has a place. None: those that DDPM created may, others may not.
         output: `output(name, options) -> OutputFormat`, for sinks that write a format. Raises `ConfigError` when there is no such
             format, when it is only read, or when its options are wrong.
+        bounds: For sources that never end: the part to read, after which they give `EndOfSource`. None: they go on for ever.
+        positions_kept: Whether a sink of the pipeline keeps positions. Where none does, a source that can keeps them itself.
+        shared: Where the plugins of one pipeline meet: a Kafka sink without brokers of its own writes to its source's. The source is
+            built first, then processors, sinks, and the store of dead letters.
+        worker, workers: Which of how many processes that share the source's partitions this one is, from 0.
     """
 
     pipeline: str = "ingest"
@@ -80,6 +100,11 @@ class BuildContext:
     retry_for: float | None = 60.0
     evolve: bool | None = None
     output: Callable[[str, Mapping[str, Any]], OutputFormat] = _no_formats
+    bounds: ReadBounds | None = field(default_factory=ReadBounds)
+    positions_kept: bool = True
+    shared: dict[str, Any] = field(default_factory=dict)
+    worker: int = 0
+    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +144,7 @@ class SourceSpec(PluginSpec):
         schemes: The URL schemes that pick this source, such as `kafka`.
         address: The option that URLs or paths given by the user fill.
         decodes: It hands out `Rows`, so a run with it has no format.
+        endless: It never ends by itself, and honours `BuildContext.bounds`.
         documents: `documents(options) -> names`, for sources of documents: lists what the options mean, folders and patterns
             resolved, without opening anything. Raises `ConfigError` with everything that is not there. Lets the engine choose
             each document's format and table by its name.
@@ -129,6 +155,7 @@ class SourceSpec(PluginSpec):
     schemes: tuple[str, ...] = ()
     address: str = "url"
     decodes: bool = False
+    endless: bool = False
     documents: Lazy[Callable[[Any], list[str]]] | None = None
 
     def capabilities(self) -> dict[str, str]:
@@ -187,6 +214,10 @@ class SinkSpec(PluginSpec):
         modes: The ways it can write; empty for sinks without tables.
         database: `database(address) -> Database`, for sinks that can be asked what they hold (`ddpm query`, `ddpm dlq`). The
             address is what `--to` takes: a URL or a path. Called for each command; it may connect.
+        dead_letters: `dead_letters(options, context) -> DeadLetterStore`, for sinks that can be named under `dead_letter:` in a
+            pipeline. Opens nothing.
+        dead_letter_options: The options model of that use.
+        dead_letters_at: `dead_letters_at(address) -> DeadLetterStore`, for `ddpm dlq --db ADDRESS`. Opens nothing.
     """
 
     kind: ClassVar[Kind] = "sink"
@@ -199,6 +230,9 @@ class SinkSpec(PluginSpec):
     guarantee: Literal["exactly_once", "at_least_once"] = "at_least_once"
     modes: tuple[str, ...] = field(default=())
     database: Lazy[Callable[[str], Database]] | None = None
+    dead_letters: Lazy[Callable[[Any, BuildContext], DeadLetterStore]] | None = None
+    dead_letter_options: Lazy[type[PluginOptions]] | None = None
+    dead_letters_at: Lazy[Callable[[str], DeadLetterStore]] | None = None
 
     def capabilities(self) -> dict[str, str]:
         return {

@@ -90,7 +90,6 @@ def test_every_field_of_what_travels_is_documented() -> None:
         "Batch",
         "Processed",
         "Assigned",
-        "Revoked",
         "Skipped",
         "Failed",
     ):

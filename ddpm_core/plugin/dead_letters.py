@@ -1,0 +1,50 @@
+"""The contract of a place that dead letters are kept in: a table beside the data, a topic, a file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+from ddpm_core.plugin.database import DeadLetterFilter
+from ddpm_core.records import DeadLetter
+
+
+class DeadLetterStore(ABC):
+    """Keeps dead letters that do not go into the rows' own transaction, and finds them again. Used from one thread.
+
+    A letter is known by its `id`. It may be written twice (after a crash), and is then shown once.
+    """
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect. Called once before anything else, and again after `close`, which follows every `RetryableError`.
+
+        Raises:
+            ConfigError: It is not there, or is something else.
+            RetryableError, FatalError: It cannot be reached; waiting may help, or does not.
+        """
+
+    @abstractmethod
+    def append(self, letters: Sequence[DeadLetter]) -> None:
+        """Add these, and return when they are durable. Called before the rows' transaction is committed, within at most 10 s.
+
+        Raises:
+            RetryableError: They may not be durable; the engine rolls the rows back and writes both again.
+        """
+
+    @abstractmethod
+    def find(self, wanted: DeadLetterFilter) -> Iterator[DeadLetter]:
+        """The dead letters that are wanted, newest first, each once. May read all of them; keeps no more than `wanted.limit` in memory."""
+
+    @abstractmethod
+    def mark_replayed(self, letters: Sequence[DeadLetter]) -> None:
+        """Note that these got through when they were sent again. Where they landed is known by the target's own positions: losing a mark
+        is no harm."""
+
+    @abstractmethod
+    def purge(self, letters: Sequence[DeadLetter]) -> int:
+        """Remove these for good. Returns how many there were."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give everything back. Safe without `open` and when called again."""
