@@ -37,7 +37,8 @@ class Source(ABC):
 
     @abstractmethod
     def seek(self, positions: Positions) -> None:
-        """Go on from where the sinks stand. Called once for each `Assigned`.
+        """Go on from where the sinks stand. Called once for each `Assigned`, in their order: it answers the oldest that is not answered
+        yet. Partitions of it that were given up meanwhile are to be ignored.
 
         Args:
             positions: For each partition assigned, and for each generation of it that a sink knows, the lowest position of the
@@ -63,6 +64,10 @@ class Source(ABC):
 
     def resume(self, partitions: Sequence[str]) -> None:
         """The opposite of `pause`."""
+
+    def reassign(self, partitions: Sequence[str]) -> None:
+        """Another instance claimed these at a sink, though they are still this source's: return them as `Assigned` once more, and
+        nothing of them until the `seek` that follows. Called for sources that hand out Messages, at most every few seconds."""
 
     def commit(self, positions: Positions) -> None:
         """Every sink has committed up to here. For sources that keep a position of their own (a consumer group's offset).

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ddpm_core.testing.format_bench import FormatCapabilities as FormatCapabilities
 from ddpm_core.testing.format_bench import Sample as Sample
+from ddpm_core.testing.format_golden import FormatGolden
 from ddpm_core.testing.format_reading import FormatReading
 from ddpm_core.testing.format_resuming import FormatResuming
 from ddpm_core.testing.format_writing import FormatWriting
 
 
-class FormatConformance(FormatReading, FormatResuming, FormatWriting):
+class FormatConformance(FormatReading, FormatResuming, FormatWriting, FormatGolden):
     """Inherit it, name your plugin, and give samples. Every test method is one promise of the contract of `Parser`.
 
     Attributes:
