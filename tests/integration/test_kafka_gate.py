@@ -1,0 +1,180 @@
+"""What every other Kafka test builds on, asked of the broker itself: a stand-in that keeps nothing on disk, or does not fence, fails here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import OffsetSpec
+
+from tests.kafka import KafkaBroker
+
+SECONDS = 60.0
+
+
+@pytest.fixture
+def group(kafka_topic: str) -> str:
+    """A group of this test's own."""
+    return f"group-of-{kafka_topic}"
+
+
+def consumer(broker: KafkaBroker, group: str, **settings: Any) -> Consumer:
+    """A consumer that leaves everything to the test."""
+    return Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "session.timeout.ms": 6000,
+            "heartbeat.interval.ms": 500,
+        }
+        | settings
+    )
+
+
+def producer(broker: KafkaBroker, transactional_id: str) -> Producer:
+    """A transactional producer that has begun; an older one of the same id is fenced by that."""
+    made = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": transactional_id, "transaction.timeout.ms": 60_000})
+    made.init_transactions(SECONDS)
+    return made
+
+
+def produce(broker: KafkaBroker, topic: str, *values: bytes) -> None:
+    """Records that the broker has acknowledged."""
+    plain = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all"})
+    for value in values:
+        plain.produce(topic, value)
+    assert plain.flush(SECONDS) == 0
+
+
+def everything(broker: KafkaBroker, topic: str) -> list[bytes]:
+    """What a consumer that reads committed records only sees, up to the end."""
+    return [value for message in until_the_end(broker, topic) if (value := message.value()) is not None]
+
+
+def until_the_end(broker: KafkaBroker, topic: str) -> Iterator[Message]:
+    with closing(consumer(broker, f"reader-of-{topic}")) as reader:
+        reader.assign([TopicPartition(topic, 0, 0)])
+        while True:
+            message = reader.poll(SECONDS)
+            assert message is not None, "the broker went silent before the end"
+            if (error := message.error()) is None:
+                yield message
+            elif error.code() == KafkaError._PARTITION_EOF:
+                return
+            else:
+                raise KafkaException(error)
+
+
+def test_an_aborted_transaction_is_invisible(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    writer = producer(kafka_broker, f"tx-{kafka_topic}")
+    for value, end in (
+        (b"first", writer.commit_transaction),
+        (b"aborted", writer.abort_transaction),
+        (b"last", writer.commit_transaction),
+    ):
+        writer.begin_transaction()
+        writer.produce(kafka_topic, value)
+        assert writer.flush(SECONDS) == 0  # It is in the log by now, so only its fate can hide it.
+        end(SECONDS)
+    assert everything(kafka_broker, kafka_topic) == [b"first", b"last"]
+
+
+def test_a_fenced_producer_cannot_commit(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    zombie = producer(kafka_broker, f"tx-{kafka_topic}")
+    zombie.begin_transaction()
+    zombie.produce(kafka_topic, b"of the zombie")
+    assert zombie.flush(SECONDS) == 0
+    heir = producer(kafka_broker, f"tx-{kafka_topic}")
+    with pytest.raises(KafkaException) as refused:
+        zombie.commit_transaction(SECONDS)
+    error = refused.value.args[0]
+    assert (error.code(), error.fatal()) == (KafkaError._FENCED, True)
+    heir.begin_transaction()
+    heir.produce(kafka_topic, b"of the heir")
+    heir.commit_transaction(SECONDS)
+    assert everything(kafka_broker, kafka_topic) == [b"of the heir"]
+
+
+def test_a_commit_with_an_old_generation_is_refused(kafka_broker: KafkaBroker, kafka_topic: str, group: str) -> None:
+    """The offsets go through a transaction: it carries the generation that the consumer had, however long ago."""
+    produce(kafka_broker, kafka_topic, b"0", b"1")
+    with closing(consumer(kafka_broker, group)) as member, closing(consumer(kafka_broker, group)) as second:
+        member.subscribe([kafka_topic])
+        joined(member)
+        old = member.consumer_group_metadata()
+        second.subscribe([kafka_topic])
+        while member.consumer_group_metadata() == old:
+            member.poll(0.1)
+            second.poll(0.1)
+        writer = producer(kafka_broker, f"tx-{kafka_topic}")
+        writer.begin_transaction()
+        with pytest.raises(KafkaException) as refused:
+            writer.send_offsets_to_transaction([TopicPartition(kafka_topic, 0, 2)], old, SECONDS)
+        assert refused.value.args[0].code() == KafkaError.ILLEGAL_GENERATION
+        writer.abort_transaction(SECONDS)
+    assert committed(kafka_broker, kafka_topic, group) is None
+
+
+def test_offsets_and_log_survive_sigkill(kafka_broker: KafkaBroker, kafka_topic: str, group: str) -> None:
+    if not kafka_broker.managed:
+        pytest.skip("the broker is not ours to kill")
+    writer = producer(kafka_broker, f"tx-{kafka_topic}")
+    writer.begin_transaction()
+    for value in (b"0", b"1", b"2"):
+        writer.produce(kafka_topic, value)
+    with closing(consumer(kafka_broker, group)) as member:
+        member.subscribe([kafka_topic])
+        joined(member)
+        writer.send_offsets_to_transaction([TopicPartition(kafka_topic, 0, 2)], member.consumer_group_metadata(), SECONDS)
+        writer.commit_transaction(SECONDS)
+        kafka_broker.kill()
+    kafka_broker.start()
+    # A commit is final before its markers are in each log: until the broker that came back has written them, readers wait.
+    deadline = time.monotonic() + SECONDS
+    while not (found := everything(kafka_broker, kafka_topic)) and time.monotonic() < deadline:
+        pass
+    assert found == [b"0", b"1", b"2"]
+    assert committed(kafka_broker, kafka_topic, group) == 2
+
+
+def test_deleted_records_are_out_of_range(kafka_broker: KafkaBroker, kafka_topic: str, group: str) -> None:
+    produce(kafka_broker, kafka_topic, b"0", b"1", b"2")
+    admin = kafka_broker.admin()
+    kept_from = TopicPartition(kafka_topic, 0, 2)
+    admin.delete_records([kept_from])[TopicPartition(kafka_topic, 0)].result(SECONDS)
+    low = admin.list_offsets({TopicPartition(kafka_topic, 0): OffsetSpec.earliest()})[TopicPartition(kafka_topic, 0)].result(
+        SECONDS
+    )
+    assert low.offset == 2
+    with closing(consumer(kafka_broker, group, **{"auto.offset.reset": "error"})) as reader:
+        reader.assign([TopicPartition(kafka_topic, 0, 0)])
+        message = reader.poll(SECONDS)
+        assert message is not None
+        error = message.error()
+        assert error is not None
+        assert error.code() == KafkaError._AUTO_OFFSET_RESET
+        assert "out of range" in error.str().casefold()
+
+
+def joined(member: Consumer) -> None:
+    """Wait until it has its partitions."""
+    while not member.assignment():
+        member.poll(0.1)
+
+
+def committed(broker: KafkaBroker, topic: str, group: str) -> int | None:
+    """The group's offset as the broker has it; None where it has none."""
+    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0)])
+    admin = broker.admin()  # It has to live until its answer is there.
+    found = admin.list_consumer_group_offsets([asked])[group].result(SECONDS)
+    assert found.topic_partitions is not None
+    offset = found.topic_partitions[0].offset
+    return None if offset < 0 else int(offset)
