@@ -1,0 +1,1 @@
+"""Processors that change rows by SQL expressions."""
