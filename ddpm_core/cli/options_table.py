@@ -75,24 +75,18 @@ def _type_name(annotation: Any) -> str:
         return "list of " + _type_name(arguments[0])
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return " | ".join(str(member.value) for member in annotation)
+    from ddpm_core.config.options import is_secret
+
     if is_secret(annotation):
         return "secret"
     return str(_NAMES.get(annotation) or getattr(annotation, "__name__", annotation))
-
-
-def is_secret(annotation: Any) -> bool:
-    """Whether a type, or a part of it, holds what must never be printed."""
-    from pydantic import SecretBytes, SecretStr
-
-    if isinstance(annotation, type) and issubclass(annotation, SecretStr | SecretBytes):
-        return True
-    return any(is_secret(part) for part in get_args(annotation))
 
 
 def _default_of(field: FieldInfo) -> str:
     from pydantic_core import PydanticUndefined
 
     from ddpm_core.cli.output import redact
+    from ddpm_core.config.options import is_secret
 
     if field.is_required():
         return "required"

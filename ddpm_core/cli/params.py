@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
+from ddpm_core.config import quantities
+
 if TYPE_CHECKING:
     from ddpm_core.plugin.specs import Kind
 
-_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_NUMBER = r"\d+(?:\.\d+)?"
+T = TypeVar("T")
 
 
 class Duration(click.ParamType[float]):
@@ -24,10 +27,7 @@ class Duration(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, int | float):
             return float(value)
-        found = re.fullmatch(rf"({_NUMBER})\s*(ms|s|m|h|)", str(value).strip().lower())
-        if found is None:
-            self.fail(f"{value!r} is no duration; write 90, 90s, 5m or 1h", param, ctx)
-        return float(found[1]) * _SECONDS[found[2]]
+        return _parsed(self, quantities.seconds, value, param, ctx)
 
 
 class Share(click.ParamType[float]):
@@ -38,14 +38,7 @@ class Share(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, int | float):
             return float(value)
-        found = re.fullmatch(rf"({_NUMBER})\s*(%?)", str(value).strip())
-        share = float(found[1]) / (100 if found[2] else 1) if found else -1.0
-        if not 0 <= share <= 1:
-            self.fail(f"{value!r} is no share; write 5% or 0.05", param, ctx)
-        return share
-
-
-_BYTES = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+        return _parsed(self, quantities.share, value, param, ctx)
 
 
 class ByteSize(click.ParamType[int]):
@@ -56,11 +49,32 @@ class ByteSize(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        found = re.fullmatch(rf"({_NUMBER})\s*([kmg]i?b|b|)", str(value).strip().lower())
-        size = round(float(found[1]) * _BYTES[found[2]]) if found else 0
-        if size < 1:
-            self.fail(f"{value!r} is no size; write 1000000, 16MiB or 1GB", param, ctx)
-        return size
+        return _parsed(self, quantities.nbytes, value, param, ctx)
+
+
+class OffsetOrTime(click.ParamType["int | datetime"]):
+    """`1500`, or `2026-11-21T10:00` with or without a zone (UTC): an offset, or a time."""
+
+    name = "OFFSET|TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | datetime:
+        if isinstance(value, int | datetime):
+            return value
+        return _parsed(self, quantities.bound, value, param, ctx)
+
+
+class WorkerOf(click.ParamType[tuple[int, int]]):
+    """`0/4`: the first of four processes that share the work."""
+
+    name = "N/COUNT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", str(value), re.ASCII)
+        if found is None or int(found[1]) >= int(found[2]):
+            self.fail(f"{value!r} is no worker; write 0/4 for the first of four", param, ctx)
+        return int(found[1]), int(found[2])
 
 
 class NameList(click.ParamType[tuple[str, ...]]):
@@ -95,3 +109,12 @@ class PluginName(click.ParamType[str]):
             return []
         wanted = [p.spec for p in plugins if not self._kinds or p.spec.kind in self._kinds]
         return [CompletionItem(s.name, help=s.summary) for s in wanted if s.name.startswith(incomplete)]
+
+
+def _parsed(
+    kind: click.ParamType[T], parse: Callable[[str], T], value: Any, param: click.Parameter | None, ctx: click.Context | None
+) -> T:
+    try:
+        return parse(str(value))
+    except ValueError as error:
+        kind.fail(f"{value!r} {error}", param, ctx)

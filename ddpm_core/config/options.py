@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr, ValidationError
 
 from ddpm_core.errors import ConfigError, Problem
 
@@ -18,6 +18,10 @@ class PluginOptions(BaseModel):
     Every field has a description (the conformance kit checks it), a default where one makes sense, and `SecretStr` as its type
     where the value must never be printed. Unknown names are errors. Instances do not change.
     """
+
+    safe_to_build: ClassVar[bool] = False
+    """Whether building a format or processor with these options runs no code that they name. Then `ddpm validate` builds it too, and finds
+    what only building finds. Sources and sinks are always built: they never run such code."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
 
@@ -58,11 +62,23 @@ def check_options(model: type[OptionsT], values: Mapping[str, Any], *, owner: st
                     )
                 )
             else:
-                problems.append(Problem(f"{owner}, option {name!r}" if name else owner, _plain(entry["msg"])))
+                problems.append(Problem(f"{owner}, option {name!r}" if name else owner, plain_message(entry["msg"])))
         raise ConfigError(problems) from None
 
 
-def _plain(message: str) -> str:
+def is_secret(annotation: Any) -> bool:
+    """Whether a type, or a part of it, holds what must never be printed."""
+    if isinstance(annotation, type) and issubclass(annotation, SecretStr | SecretBytes):
+        return True
+    return any(is_secret(part) for part in get_args(annotation))
+
+
+def option_names_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The options as users name them -> their fields."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def plain_message(message: str) -> str:
     """Pydantic's sentence without its prefix, beginning in lower case."""
     message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return message[:1].lower() + message[1:]

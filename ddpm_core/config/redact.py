@@ -9,6 +9,7 @@ MASK = "***"
 _NAMES_OF_SECRETS = (
     r"\w*password|passwd|pwd|passphrase|\w*secret\w*|\w*token|api_?key|\w*access_?key\w*|sig|[\w-]*signature|[\w-]*credentials?"
 )
+_NAME = re.compile(rf"(?:.*[._-])?(?:{_NAMES_OF_SECRETS})", re.IGNORECASE)
 _QUERY = re.compile(rf"([?&;](?:{_NAMES_OF_SECRETS})=)[^&;#\s]*", re.IGNORECASE)
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+")
 _SETTING = re.compile(r"\b((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|\"[^\"]*\"|[^\s,;&]+)", re.IGNORECASE)
@@ -23,6 +24,11 @@ def mask_url(url: str) -> str:
     if not separator:
         return url
     return f"{scheme}://" + _QUERY.sub(_masked, _mask_user(rest))
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether an option or variable of this name holds what must not be printed: `DB_PASSWORD`, `api_key`, `sasl.password`."""
+    return _NAME.fullmatch(name) is not None
 
 
 def redact(text: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ddpm_core.config.options import PluginOptions, check_options
+from ddpm_core.config.options import NoOptions, PluginOptions, check_options
 from ddpm_core.engine.blame import blame
 from ddpm_core.engine.contract import broken, of_type
 from ddpm_core.errors import ConfigError
@@ -19,6 +19,11 @@ from ddpm_core.plugin.sink import Sink
 from ddpm_core.plugin.source import Source
 from ddpm_core.plugin.specs import BuildContext, FormatSpec, OutputFormat, Plugin, ProcessorSpec, SinkSpec, SourceSpec, resolve
 from ddpm_core.registry import Registry
+
+Options: TypeAlias = Mapping[str, Any] | PluginOptions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DEFAULT_DATABASE = "ddpm.duckdb"
 """Where rows go when nobody says where."""
@@ -50,11 +55,19 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class SinkUse:
-    """A sink in a pipeline, by the name it has there."""
+    """A sink in a pipeline, by the name it has there.
+
+    Attributes:
+        name: No other sink of the pipeline has it.
+        sink: Built and not opened.
+        plugin: What it was built from.
+        when: The SQL condition that rows must fulfil to go there; an empty string: all rows do.
+    """
 
     name: str
     sink: Sink
     plugin: Plugin[SinkSpec]
+    when: str = ""
 
 
 @dataclass(slots=True)
@@ -62,8 +75,10 @@ class Pipeline:
     """Everything that a run needs, built and not opened.
 
     Attributes:
-        dead_letters: The store that dead letters of all sinks go to; None: beside the data where a sink keeps them, else a local file.
+        dead_letters: The store that dead letters of all sinks go to, and whose it is (None: the core's own file). None: beside the data
+            where a sink keeps them, else a local file.
         target, table: Where the rows go, for the report.
+        columns: Types that the user declared for columns, or None.
     """
 
     name: str
@@ -72,18 +87,19 @@ class Pipeline:
     sinks: Sequence[SinkUse]
     processors: Sequence[tuple[Processor, Plugin[ProcessorSpec]]] = ()
     settings: Settings = field(default_factory=Settings)
-    dead_letters: tuple[DeadLetterStore, Plugin[SinkSpec]] | None = None
+    dead_letters: tuple[DeadLetterStore, Plugin[SinkSpec] | None] | None = None
     target: str = ""
     table: str = ""
+    columns: pa.Schema | None = None
 
 
-def build_source(plugin: Plugin[SourceSpec], options: Mapping[str, Any], context: BuildContext) -> Source:
+def build_source(plugin: Plugin[SourceSpec], options: Options, context: BuildContext) -> Source:
     """A source of this plugin. Raises `ConfigError` for its options, `PluginError` when the plugin fails."""
     checked = checked_options(plugin, options)
     return of_type(plugin, "build", blame(plugin, lambda: resolve(plugin.spec.build)(checked, context)), Source)  # type: ignore[type-abstract]
 
 
-def build_parser(plugin: Plugin[FormatSpec], options: Mapping[str, Any], context: BuildContext) -> Parser:
+def build_parser(plugin: Plugin[FormatSpec], options: Options, context: BuildContext) -> Parser:
     """A parser of this format; errors as in `build_source`."""
     checked = checked_options(plugin, options)
     return of_type(plugin, "parser", blame(plugin, lambda: resolve(plugin.spec.parser)(checked, context)), Parser)
@@ -105,14 +121,30 @@ def output_format(registry: Registry, name: str, options: Mapping[str, Any]) -> 
     return OutputFormat(name, (plugin.spec.suffixes or (f".{name}",))[0], serializer)
 
 
-def build_sink(plugin: Plugin[SinkSpec], options: Mapping[str, Any], context: BuildContext) -> Sink:
+def build_sink(plugin: Plugin[SinkSpec], options: Options, context: BuildContext) -> Sink:
     """A sink of this plugin; errors as in `build_source`."""
     checked = checked_options(plugin, options)
     return of_type(plugin, "build", blame(plugin, lambda: resolve(plugin.spec.build)(checked, context)), Sink)  # type: ignore[type-abstract]
 
 
-def checked_options(plugin: Plugin[Any], options: Mapping[str, Any]) -> PluginOptions:
-    """The plugin's options model, filled and checked."""
+def build_processor(plugin: Plugin[ProcessorSpec], options: Options, context: BuildContext) -> Processor:
+    """A processor of this plugin; errors as in `build_source`."""
+    checked = checked_options(plugin, options)
+    return of_type(plugin, "build", blame(plugin, lambda: resolve(plugin.spec.build)(checked, context)), Processor)  # type: ignore[type-abstract]
+
+
+def build_dead_letters(plugin: Plugin[SinkSpec], options: PluginOptions, context: BuildContext) -> DeadLetterStore:
+    """A store of dead letters of this sink's plugin, which has one; errors as in `build_source`."""
+    make = plugin.spec.dead_letters
+    if make is None:
+        raise ConfigError(f"{plugin.owner} keeps no dead letters")
+    return of_type(plugin, "dead_letters", blame(plugin, lambda: resolve(make)(options, context)), DeadLetterStore)  # type: ignore[type-abstract]
+
+
+def checked_options(plugin: Plugin[Any], options: Options) -> PluginOptions:
+    """The plugin's options model, filled and checked; one that is filled already comes back as it is."""
+    if isinstance(options, PluginOptions):
+        return options
     return check_options(options_model(plugin), options, owner=f"{plugin.spec.kind} {plugin.spec.name}")
 
 
@@ -123,7 +155,17 @@ def option_names(plugin: Plugin[Any]) -> set[str]:
 
 def options_model(plugin: Plugin[Any]) -> type[PluginOptions]:
     """The plugin's options model."""
-    model: Any = blame(plugin, plugin.spec.options_model)
+    return _model(plugin, plugin.spec.options_model)
+
+
+def dead_letter_model(plugin: Plugin[SinkSpec]) -> type[PluginOptions]:
+    """The options model of this plugin under `dead_letter:`."""
+    options = plugin.spec.dead_letter_options
+    return _model(plugin, lambda: NoOptions if options is None else resolve(options))
+
+
+def _model(plugin: Plugin[Any], make: Callable[[], Any]) -> type[PluginOptions]:
+    model: Any = blame(plugin, make)
     if not isinstance(model, type) or not issubclass(model, PluginOptions):
         raise broken(plugin, f"its options are {model!r}, which is no subclass of PluginOptions")
     return model
