@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from ddpm_core.testing.format import FormatCapabilities as FormatCapabilities
     from ddpm_core.testing.format import FormatConformance as FormatConformance
     from ddpm_core.testing.format import Sample as Sample
+    from ddpm_core.testing.golden import GoldenMessage as GoldenMessage
+    from ddpm_core.testing.golden import GoldenMessages as GoldenMessages
+    from ddpm_core.testing.golden import golden_messages_of as golden_messages_of
+    from ddpm_core.testing.harness import FormatHarness as FormatHarness
+    from ddpm_core.testing.harness_services import HarnessServices as HarnessServices
     from ddpm_core.testing.list_source import Call as Call
     from ddpm_core.testing.list_source import Crash as Crash
     from ddpm_core.testing.list_source import ListDocument as ListDocument
@@ -53,6 +58,9 @@ _HOME = {
     "data": ("TYPE_FAMILIES", "all_types", "hostile_names", "hostile_texts", "nasty_json_lines"),
     "doubles": ("FailingProcessor", "LineParser", "RecordingProcessor"),
     "format": ("FormatCapabilities", "FormatConformance", "Sample"),
+    "golden": ("GoldenMessage", "GoldenMessages", "golden_messages_of"),
+    "harness": ("FormatHarness",),
+    "harness_services": ("HarnessServices",),
     "list_source": ("Call", "Crash", "ListDocument", "ListRows", "ListSource", "Pause"),
     "memory_sink": ("Blockade", "ForgetfulMemorySink", "MemorySink", "MemoryStore"),
     "plugin": ("PluginConformance",),
@@ -66,7 +74,7 @@ _ASSERTING = tuple(
     f"ddpm_core.testing.{module}"
     for module in (
         "plugin", "processor",
-        "format", "format_bench", "format_reading", "format_resuming", "format_writing",
+        "format", "format_bench", "format_golden", "format_reading", "format_resuming", "format_writing",
         "sink", "sink_target", "sink_rows", "sink_rounds", "sink_positions", "sink_modes",
         "source", "source_bench", "source_reading", "source_resuming",
     )

@@ -23,6 +23,11 @@ class ArrowOptions(PluginOptions):
         ge=1,
         description="Reading: a file of which more than so many times its bytes come out as rows is refused (256 MB always may).",
     )
+    max_message_bytes: int = Field(
+        default=64 << 20,
+        ge=1 << 10,
+        description="Messages: one whose rows have more bytes in memory is set aside with reason decompressed_size.",
+    )
     compression: Literal["zstd", "lz4", "none"] = Field(default="zstd", description="Writing: the codec of buffers.")
     batch_rows: int = Field(
         default=65_536, ge=1, description="Writing: rows in one record batch of a file; as many are held in memory."

@@ -22,7 +22,8 @@ from ddpm_arrow.plain import plain_batch, plain_dictionaries
 from ddpm_arrow.schema_checks import check_columns
 from ddpm_arrow.stream_form import StreamForm
 from ddpm_arrow.validity import BrokenError, is_all_text, set_aside
-from ddpm_core import BuildContext, Document, Parsed, Parser, read_fully
+from ddpm_arrow.whole_messages import WholeMessages
+from ddpm_core import BuildContext, Document, Messages, Parsed, Parser, read_fully
 
 _Messages = Callable[[Cursor], Iterator[Message]]
 
@@ -44,9 +45,13 @@ class ArrowParser(Parser):
         self._max_bytes = options.max_batch_bytes
         self._max_expansion = options.max_expansion
         self._context = context
+        self._messages = WholeMessages(self, options.max_message_bytes)
 
     def expect(self, schema: pa.Schema) -> None:
         """Nothing to learn: the document says what its columns are."""
+
+    def parse_messages(self, messages: Messages) -> Parsed:
+        return self._messages.parse_messages(messages)
 
     def parse_document(self, document: Document) -> Iterator[Parsed]:
         beginning = read_fully(document.stream, 8)

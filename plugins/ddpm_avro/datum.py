@@ -60,7 +60,7 @@ class _Cursor:
         result = shift = 0
         while True:
             if self.at >= len(self.data):
-                raise LostError("avro_invalid", "the block ends in the middle of a record")
+                raise LostError("avro_invalid", "the bytes end in the middle of a record")
             byte = self.data[self.at]
             self.at += 1
             result |= (byte & 127) << shift

@@ -8,12 +8,14 @@
 from __future__ import annotations
 
 import random
+import re
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import accumulate
+from operator import itemgetter
 from typing import Any, cast
 
 import fastavro
@@ -33,7 +35,17 @@ _SENTINEL = random.SystemRandom().random()  # Unknown to who writes files, so th
 _UNCOUNTED_BYTES = 4 << 20
 """A block that is larger has its items counted, where each may take a hundred times more in memory than in the block."""
 
+LEFT_OVER = b"\x80"
+"""As a byte too many at the end it would melt into the zero behind it: 80 00 is a zero too, in the encoding of numbers."""
+
+_LAST = itemgetter(slice(-1, None))
+_LONG_NUMBER = re.compile(rb"[\x80-\xff]{10}")
+_ONE = encode_long(1)
 _END = b"\x00" + struct.pack("<d", _SENTINEL)
+
+
+def _some_left_over(pieces: Sequence[bytes]) -> bool:
+    return LEFT_OVER in set(map(_LAST, pieces))  # Hashes of single bytes are kept, so this is quicker than to compare each.
 
 
 class DoubtError(Exception):
@@ -90,9 +102,11 @@ class RecordBytes:
 class BlockDecoder:
     """Decodes blocks of one schema."""
 
-    def __init__(self, schema: bytes, *, max_depth: int = 128, max_record_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self, schema: bytes, *, max_depth: int = 128, max_record_bytes: int = 1 << 30, references: Sequence[bytes] = ()
+    ) -> None:
         self._max_record_bytes = max_record_bytes
-        self.node = read_schema(schema, max_depth)
+        self.node = read_schema(schema, max_depth, references)
         self.schema = arrow_schema(self.node)
         self.reader = DatumReader(self.node)
         # Only pyruhvro makes no Python object of an item; then `logical` makes one of each value of a union or text of a uuid.
@@ -127,22 +141,46 @@ class BlockDecoder:
         filled = [block for block in blocks if block.count or block.data]
         if not all(block.count and not block.problem for block in filled):
             raise DoubtError("a block without records, or one that could not be decompressed")
-        if any(len(block.data) > self._counted_from for block in filled):
-            raise DoubtError("a block that may have a record, or a number of items, that is too large")
-        if any(block.data.endswith(b"\x80") for block in filled):
-            # As a byte too many it would melt into the zero behind it: 80 00 is a zero too, in the encoding of numbers.
-            raise DoubtError("a last byte that may be left over")
         if not filled:
             return self._none
+        return self.fast_pieces([block.count for block in filled], [block.data for block in filled])
+
+    def are_some_doubtful(self, pieces: Sequence[bytes]) -> bool:
+        """Whether `is_doubtful` is true of any; mostly quicker than to ask for each."""
+        return _some_left_over(pieces) if self._ruhvro else any(map(self.is_doubtful, pieces))
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether a fast decoder knows the schema at all."""
+        return bool(self._ruhvro or self._fastavro)
+
+    def is_doubtful(self, piece: bytes) -> bool:
+        """Whether this is a piece that no fast decoder takes, or should."""
+        # fastavro takes numbers of any length, and keeps their last 64 bits.
+        return piece.endswith(LEFT_OVER) or (not self._ruhvro and _LONG_NUMBER.search(piece) is not None)
+
+    def fast_pieces(self, counts: Sequence[int], pieces: Sequence[bytes]) -> pa.Array:
+        """What these bytes hold, undistinguished by logical types: so many records, at least one, in each piece.
+
+        Raises:
+            DoubtError: Something is wrong with at least one piece.
+        """
+        if max(map(len, pieces)) > self._counted_from:
+            raise DoubtError("a block that may have a record, or a number of items, that is too large")
+        if _some_left_over(pieces):
+            raise DoubtError("a last byte that may be left over")
         if self._ruhvro:
-            return self._by_ruhvro(filled)
+            return self._by_ruhvro(counts, pieces)
         if self._fastavro:
-            return self._by_fastavro(filled, self._fastavro)
+            return self._by_fastavro(counts, pieces, self._fastavro)
         raise DoubtError("no fast decoder counts items that take no bytes")
 
-    def _by_ruhvro(self, blocks: Sequence[Block]) -> pa.Array:
+    def _by_ruhvro(self, counts: Sequence[int], pieces: Sequence[bytes]) -> pa.Array:
         # A block's bytes between its count and a zero are the encoding of an array.
-        payloads = [encode_long(block.count) + block.data + _END for block in blocks]
+        if max(counts) == 1:
+            payloads = [_ONE + piece + _END for piece in pieces]
+        else:
+            payloads = [encode_long(count) + piece + _END for count, piece in zip(counts, pieces, strict=True)]
         try:
             decoded = pa.record_batch(pyruhvro.deserialize_array(payloads, self._ruhvro))
         except BaseException as error:
@@ -150,8 +188,7 @@ class BlockDecoder:
                 raise DoubtError(str(error)) from error
             raise
         rows, end = decoded.columns
-        counts = pa.array([block.count for block in blocks], pa.int32())
-        if not pc.list_value_length(rows).equals(counts) or not pc.all(pc.equal(end, _SENTINEL)).as_py():
+        if not pc.list_value_length(rows).equals(pa.array(counts, pa.int32())) or not pc.all(pc.equal(end, _SENTINEL)).as_py():
             raise DoubtError("bytes are left over")
         try:
             physical.refuse_false_text(self.node, rows.values)
@@ -159,17 +196,17 @@ class BlockDecoder:
             raise DoubtError(str(error)) from error
         return rows.values
 
-    def _by_fastavro(self, blocks: Sequence[Block], schema: dict[str, Any]) -> pa.Array:
+    def _by_fastavro(self, counts: Sequence[int], pieces: Sequence[bytes], schema: dict[str, Any]) -> pa.Array:
         rows: list[Any] = []
-        for block in blocks:
-            stream = BytesIO(encode_long(block.count) + block.data + b"\x00")
+        for count, piece in zip(counts, pieces, strict=True):
+            stream = BytesIO(encode_long(count) + piece + b"\x00")
             try:
                 rows += cast("list[Any]", fastavro.schemaless_reader(stream, schema, None))
             except Exception as error:
                 raise DoubtError(str(error)) from error
             if stream.read(1):
                 raise DoubtError("bytes are left over")
-        if len(rows) != sum(block.count for block in blocks):
+        if len(rows) != sum(counts):
             raise DoubtError("bytes are left over")
         try:
             return physical.to_arrow(self.node, rows)
@@ -212,10 +249,7 @@ class BlockDecoder:
         self, values: pa.Array, count: int, kept: list[int] | None, rejects: list[Reject], records: RecordBytes
     ) -> Decoded:
         """The rows with their real types, without those that have none."""
-        columns, bad = self._columns(values)
-        if columns:
-            values = pa.StructArray.from_arrays(columns, fields=list(self.schema))
-        data = pa.RecordBatch.from_struct_array(values)
+        data, bad = self.rows(values)
         if bad:
             rows = kept if kept is not None else range(count)
             for row, (reason, message) in bad.items():
@@ -225,6 +259,13 @@ class BlockDecoder:
             data = data.filter(pa.array([row not in bad for row in range(data.num_rows)]))
         rejects.sort(key=lambda reject: reject.index)
         return Decoded(data, count, rejects, kept if len(rejects) else None)
+
+    def rows(self, values: pa.Array) -> tuple[pa.RecordBatch, Bad]:
+        """What a decoder made as rows with their real types, and which of them are bad; those are still among them."""
+        columns, bad = self._columns(values)
+        if columns:
+            values = pa.StructArray.from_arrays(columns, fields=list(self.schema))
+        return pa.RecordBatch.from_struct_array(values), bad
 
     def _columns(self, values: pa.Array) -> tuple[list[pa.Array], Bad]:
         if self.node.kind == "record":

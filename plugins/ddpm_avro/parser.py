@@ -1,4 +1,4 @@
-"""Reads containers block by block."""
+"""Reads containers block by block; what messages are says `messages`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import pyarrow as pa
 from ddpm_avro.container import Block, Container, Header
 from ddpm_avro.decoder import BlockDecoder, Decoded, RecordBytes
 from ddpm_avro.limits import Shape
+from ddpm_avro.messages import MessageReader
 from ddpm_avro.options import AvroOptions
-from ddpm_core import BuildContext, DataError, Document, Parsed, Parser, Reject
+from ddpm_avro.schemas import Schemas
+from ddpm_avro.whole_messages import WholeMessages
+from ddpm_core import BuildContext, DataError, Document, Messages, Parsed, Parser, Reject
 
 _KNOWN_SCHEMAS = 64
 
@@ -22,7 +25,7 @@ def build(options: AvroOptions, context: BuildContext) -> AvroParser:
 
 
 class AvroParser(Parser):
-    """Documents are containers; so is each message.
+    """Documents are containers; so is each message, unless the option `framing` says that it is a record.
 
     A step holds several small blocks, or a part of a large one. `resume` is `{"byte": where the next block begins}`, within a
     large block `{"byte": where it begins, "skip": records of it done}`; the header is read again from the beginning.
@@ -34,9 +37,16 @@ class AvroParser(Parser):
         self._options = options
         self._context = context
         self._decoders: dict[bytes, BlockDecoder] = {}
+        self._whole = WholeMessages(self, options.max_message_bytes)
+        self._messages = None if options.framed == "container" else MessageReader(options, Schemas(options))
 
     def expect(self, schema: pa.Schema) -> None:
-        """Not needed: a container has its own schema."""
+        """Not needed: a container has its own schema, and messages have theirs."""
+
+    def parse_messages(self, messages: Messages) -> Parsed:
+        if self._messages is not None:
+            return self._messages.read(messages)
+        return self._messages_of_containers(messages)
 
     def parse_document(self, document: Document) -> Iterator[Parsed]:
         container = Container(document, self._options.max_block_bytes)
@@ -45,6 +55,14 @@ class AvroParser(Parser):
         for blocks in self._groups(container, Shape.of(decoder.node), alone=skip > 0):
             yield from self._steps(decoder, container.header, blocks, skip)
             skip = 0
+
+    def _messages_of_containers(self, messages: Messages) -> Parsed:
+        parsed = self._whole.parse_messages(messages)
+        if self._options.tombstones == "skip":
+            kept = [reject for reject in parsed.rejects if messages.values[reject.index] is not None]
+            parsed.filtered += len(parsed.rejects) - len(kept)
+            parsed.rejects = kept
+        return parsed
 
     def _decoder(self, header: Header, document: Document) -> BlockDecoder:
         decoder = self._decoders.get(header.schema)

@@ -11,7 +11,7 @@ from ddpm_core import FormatSpec, hookimpl
 def ddpm_formats() -> Iterable[FormatSpec]:
     yield FormatSpec(
         name="avro",
-        summary="Avro object container files, every codec and logical type",
+        summary="Avro: container files, and messages with or without a schema registry",
         options="ddpm_avro.options:AvroOptions",
         parser="ddpm_avro.parser:build",
         serializer="ddpm_avro.serializer:build",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ddpm_core import DataError
@@ -26,6 +26,10 @@ _LOGICAL = {
 _MAX_PRECISION = 76  # The most that an Arrow decimal has.
 
 
+MISSING: Any = object()
+"""Instead of the default of a field that has none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One type of a schema.
@@ -42,6 +46,9 @@ class Node:
         null_at: Of an option: the index of null, or None when it has no null.
         size: Of a fixed: bytes.
         precision, scale: Of a decimal.
+        known_as: Of a record, an enum or a fixed: its name and its aliases, without namespaces.
+        aliases: Of a record: the aliases of each field.
+        defaults: Of a record: each field's default as JSON has it, or `MISSING`; of an enum: its default symbol, or nothing.
     """
 
     kind: str
@@ -54,6 +61,9 @@ class Node:
     size: int = 0
     precision: int = 0
     scale: int = 0
+    known_as: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
+    defaults: tuple[Any, ...] = field(default=(), compare=False)
 
     def walk(self) -> Iterator[Node]:
         """This type and all within it."""
@@ -62,24 +72,31 @@ class Node:
             yield from child.walk()
 
 
-def read_schema(text: bytes, max_depth: int = 128) -> Node:
+def read_schema(text: bytes, max_depth: int = 128, references: Sequence[bytes] = ()) -> Node:
     """The tree of a schema in JSON.
 
     Args:
         text: The JSON.
         max_depth: Levels of nesting that are allowed: deep schemas make decoders recurse, and fastavro crashes the process when it
             runs out of stack.
+        references: Schemas in JSON whose names it may use; each may use those of the ones before.
 
     Raises:
         DataError: `avro_invalid`: it is no Avro schema. `depth`: it contains itself, or is nested too deep or too large.
     """
+    resolver = _Resolver(max_depth)
+    for reference in references:
+        resolver.node(_from_json(reference), "", "", in_union=False)
+    return resolver.node(_from_json(text), "", "", in_union=False)
+
+
+def _from_json(text: bytes) -> Any:
     try:
-        schema = json.loads(text)
+        return json.loads(text)
     except RecursionError as error:
         raise DataError("the schema's JSON is nested too deep", reason="depth") from error
     except ValueError as error:
         raise DataError(f"the schema is not JSON: {error}", reason="avro_invalid") from error
-    return _Resolver(max_depth).node(schema, "", "", in_union=False)
 
 
 class _Resolver:
@@ -175,7 +192,16 @@ class _Resolver:
             for field in fields
         )
         self._open.pop()
-        return Node("record", path, sum(child.least for child in children), children=children, names=names)
+        return Node(
+            "record",
+            path,
+            sum(child.least for child in children),
+            children=children,
+            names=names,
+            known_as=_known_as(schema),
+            aliases=tuple(_texts(field.get("aliases")) for field in fields),
+            defaults=tuple(field.get("default", MISSING) for field in fields),
+        )
 
     def _reference(self, name: str, namespace: str, path: str, in_union: bool) -> Node:
         full = f"{namespace}.{name}" if "." not in name and namespace else name
@@ -202,7 +228,17 @@ def _enum(schema: dict[str, Any], path: str) -> Node:
     symbols = schema.get("symbols")
     if not isinstance(symbols, list) or not symbols or not all(isinstance(s, str) for s in symbols):
         raise _invalid("an enum without symbols", path)
-    return Node("enum", path, 1, names=tuple(symbols))
+    default = schema.get("default")
+    defaults = (default,) if default in symbols else ()
+    return Node("enum", path, 1, names=tuple(symbols), known_as=_known_as(schema), defaults=defaults)
+
+
+def _known_as(schema: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(name.rpartition(".")[2] for name in (schema["name"], *_texts(schema.get("aliases"))))
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
 def _fixed(schema: dict[str, Any], path: str) -> Node:
@@ -211,9 +247,9 @@ def _fixed(schema: dict[str, Any], path: str) -> Node:
         raise _invalid(f"a fixed of size {_shown(size)}", path)
     logical = schema.get("logicalType")
     if logical == "decimal":
-        return _decimal(schema, Node("fixed", path, size, size=size))
+        return _decimal(schema, Node("fixed", path, size, size=size, known_as=_known_as(schema)))
     known = (logical == "duration" and size == 12) or (logical == "uuid" and size == 16)
-    return Node("fixed", path, size, size=size, logical=str(logical) if known else "")
+    return Node("fixed", path, size, size=size, logical=str(logical) if known else "", known_as=_known_as(schema))
 
 
 def _decimal(schema: dict[str, Any], plain: Node) -> Node:
@@ -221,7 +257,7 @@ def _decimal(schema: dict[str, Any], plain: Node) -> Node:
     valid = type(precision) is int and type(scale) is int and 0 < precision <= _MAX_PRECISION and 0 <= scale <= precision
     if not valid:
         return plain
-    return Node(plain.kind, plain.path, plain.least, logical="decimal", size=plain.size, precision=precision, scale=scale)
+    return replace(plain, logical="decimal", precision=precision, scale=scale)
 
 
 def _no_type(field: dict[str, Any], path: str) -> Node:

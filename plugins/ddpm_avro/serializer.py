@@ -1,4 +1,4 @@
-"""Writes containers: many rows in blocks to a file, or one row to a message."""
+"""Writes containers of many rows to files, and one row to a message."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import pyarrow as pa
 
 from ddpm_avro.avro_schema import Encodings, record
 from ddpm_avro.container import SYNC_BYTES, block_bytes, encode_long, header_bytes
+from ddpm_avro.framing import confluent_head, single_object_head
 from ddpm_avro.options import AvroOptions
-from ddpm_core import BuildContext, DataError, DocumentWriter, Serializer
+from ddpm_avro.registry import Registry
+from ddpm_core import BuildContext, ConfigError, DataError, DocumentWriter, Serializer
 
 _ROWS = 1_000  # Turned into Python values at once.
 _MESSAGE_SYNC = b"ddpm one record."  # Nothing is searched for in a message, so one marker does for all.
@@ -30,15 +32,41 @@ class AvroSerializer(Serializer):
 
     def __init__(self, options: AvroOptions) -> None:
         self._options = options
-        self._encoders: dict[pa.Schema, RowEncoder] = {}
+        self._encoders: dict[pa.Schema, tuple[RowEncoder, bytes]] = {}
+        self._registry = Registry(options) if options.schema_registry else None
 
     def serialize_rows(self, data: pa.RecordBatch) -> list[bytes]:
-        """Each payload is a container of one record, which the parser of this format reads: it carries its schema."""
-        encoder = self._encoders.get(data.schema)
-        if encoder is None:
-            encoder = self._encoders[data.schema] = RowEncoder(data.schema, self._options.record_name)
-        header = header_bytes(encoder.schema, "null", _MESSAGE_SYNC)
-        return [header + block_bytes("null", 1, datum, _MESSAGE_SYNC) for datum in encoder.datums(data)]
+        """Each payload is one record, framed as the option `framing` says; by default a container of it, which carries its schema.
+
+        Raises:
+            RetryableError: The schema registry does not answer.
+            FatalError: It never will.
+            ConfigError: The framing is confluent, and there is no subject.
+        """
+        known = self._encoders.get(data.schema)
+        if known is None:
+            encoder = RowEncoder(data.schema, self._options.record_name)
+            known = self._encoders[data.schema] = encoder, self._head(encoder.schema)
+        encoder, head = known
+        if self._options.framed != "container":
+            return [head + datum for datum in encoder.datums(data)]
+        return [head + block_bytes("null", 1, datum, _MESSAGE_SYNC) for datum in encoder.datums(data)]
+
+    def _head(self, schema: bytes) -> bytes:
+        """What stands before every record of this schema."""
+        match self._options.framed:
+            case "confluent":
+                if self._registry is None or not self._options.subject:
+                    raise ConfigError(
+                        "writing Avro with framing confluent needs the option subject",
+                        hint="For a topic's values mostly TOPIC-value.",
+                    )
+                return confluent_head(self._registry.register(self._options.subject, schema))
+            case "single_object":
+                return single_object_head(schema)
+            case "bare":
+                return b""
+        return header_bytes(schema, "null", _MESSAGE_SYNC)
 
     def document_writer(self, stream: BinaryIO, schema: pa.Schema) -> DocumentWriter:
         return AvroWriter(stream, RowEncoder(schema, self._options.record_name), self._options)

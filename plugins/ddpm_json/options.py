@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from ddpm_core import PluginOptions
@@ -21,4 +23,8 @@ class JsonOptions(PluginOptions):
         ge=1,
         le=250,
         description="A record with objects and arrays nested deeper is set aside with reason json_depth.",
+    )
+    tombstones: Literal["reject", "skip"] = Field(
+        default="reject",
+        description="A message without a value (a deleted key of a compacted topic) is set aside with reason no_value, or left out.",
     )

@@ -44,6 +44,7 @@ class JsonParser(Parser):
 
     def __init__(self, options: JsonOptions, context: BuildContext) -> None:
         self.max_record_bytes = options.max_record_bytes
+        self._options = options
         self._batch_rows = context.batch_rows
         self._reader = RecordReader(self._builder(), options.max_depth)
 
@@ -51,7 +52,7 @@ class JsonParser(Parser):
         self._reader.expect(schema)
 
     def parse_messages(self, messages: Messages) -> Parsed:
-        return read_messages(self._reader, messages, self.max_record_bytes)
+        return read_messages(self._reader, messages, self._options)
 
     def parse_document(self, document: Document) -> Iterator[Parsed]:
         resume = document.start.detail.get("resume", {})

@@ -29,6 +29,11 @@ class ParquetOptions(PluginOptions):
         le=1 << 30,
         description="Reading: a row that has more bytes in memory is set aside with reason too_large.",
     )
+    max_message_bytes: int = Field(
+        default=64 << 20,
+        ge=1 << 10,
+        description="Messages: one whose rows have more bytes in memory is set aside with reason decompressed_size.",
+    )
     max_depth: int = Field(
         default=128, ge=1, le=250, description="Reading: a file with columns nested deeper is refused with reason depth."
     )

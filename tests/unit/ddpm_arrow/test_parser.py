@@ -481,3 +481,13 @@ def test_each_message_is_a_document(written: Write) -> None:
     assert parsed.data.to_pylist() == NUMBERS.slice(0, 3).to_pylist()
     assert parsed.origin.to_pylist() == [0, 0, 3]
     assert [(reject.index, reject.reason) for reject in parsed.rejects] == [(1, "wrong_format"), (2, "no_value")]
+
+
+def test_a_message_that_becomes_too_much_is_set_aside_whole(written: Write) -> None:
+    small, large = written(NUMBERS.slice(0, 2)), written(NUMBERS, rows=50)
+    messages = Messages([small, large], ["t/0"] * 2, [0, 1], {"t/0": Position(0)}, {"t/0": Position(2)})
+    parsed = build(ArrowOptions(max_message_bytes=1024), BuildContext(batch_rows=50)).parse_messages(messages)
+    assert (parsed.data.to_pylist(), parsed.origin.to_pylist()) == (NUMBERS.slice(0, 2).to_pylist(), [0, 0])
+    assert [(reject.index, reject.reason, reject.message, reject.raw) for reject in parsed.rejects] == [
+        (1, "decompressed_size", "the message has more than 1,024 bytes of rows", large)
+    ]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ddpm_core import BuildContext, DataError, Document, Messages, Parsed, Position
 from ddpm_json import elements, parser
+from ddpm_json import messages as messages_module
 from ddpm_json.arrow_reader import ArrowReader
 from ddpm_json.options import JsonOptions
 from ddpm_json.reader import RecordReader
@@ -112,6 +113,7 @@ def only(way: str) -> Iterator[None]:
             patch.setattr(ArrowReader, "ready", False)
         if way == "careful":
             patch.setattr(RecordReader, "together", lambda *_: None)
+            patch.setattr(messages_module, "_but_bad_ones", lambda *_: None)
         yield
 
 
@@ -212,23 +214,66 @@ def test_every_block_size_cuts_arrays_and_objects_the_same(records: list[str], s
         assert read(data, schema, 1000)[1:] == whole[1:]
 
 
-@settings(max_examples=120, deadline=None)
-@given(st.lists(st.one_of(CLEAN, NASTY, ODD, st.just("[{}]"), st.just('[{"k":1},{"k":"x"}]')), max_size=6), SCHEMAS)
-def test_every_way_reads_messages_the_same(values: list[str], schema: pa.Schema | None) -> None:
-    raws: list[bytes | None] = [value.encode("utf-8", "surrogatepass") for value in values]
+HALVES = st.sampled_from(['{"k":"x}', '{y"}', '{"b":[{}', "{}]}", '{"b":{"a":1}', "{}}", '{"k":1}\n{"k":2}', '{"k":1}{"k":2}'])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.one_of(CLEAN, CLEAN, NASTY, ODD, HALVES, st.just("[{}]"), st.just('[{"k":1},{"k":"x"}]'), st.none()), max_size=6),
+    SCHEMAS,
+    st.sampled_from(["reject", "skip"]),
+)
+def test_every_way_reads_messages_the_same(values: list[str | None], schema: pa.Schema | None, tombstones: Any) -> None:
+    raws: list[bytes | None] = [None if value is None else value.encode("utf-8", "surrogatepass") for value in values]
     at = {"t/0": Position(0)}
     found = []
     for way in ("fast", "together", "careful"):
         with only(way):
-            reader = parser.build(JsonOptions(), BuildContext())
+            reader = parser.build(JsonOptions(tombstones=tombstones), BuildContext())
             if schema is not None:
                 reader.expect(schema)
             first = reader.parse_messages(Messages([BEGINNING.encode()], ["t/0"], [0], at, at))
-            found.append(
-                seen([first, reader.parse_messages(Messages(raws, ["t/0"] * len(raws), list(range(len(raws))), at, at))], "")
-            )
+            second = reader.parse_messages(Messages(raws, ["t/0"] * len(raws), list(range(len(raws))), at, at))
+            empty = [index for index, raw in enumerate(raws) if raw is None]
+            rejected = [reject.index for reject in second.rejects if reject.reason == "no_value"]
+            assert rejected == (empty if tombstones == "reject" else [])
+            assert second.filtered >= (0 if tombstones == "reject" else len(empty))
+            found.append(seen([first, second], ""))
     assert found[0] == found[1]
     assert found[1] == found[2]
+
+
+def test_messages_beside_bad_ones_are_read_fast_too() -> None:
+    reader = parser.build(JsonOptions(max_record_bytes=100), BuildContext())
+    at = {"t/0": Position(0)}
+    plain = BEGINNING.encode()
+    reader.parse_messages(Messages([plain], ["t/0"], [0], at, at))
+    values: list[bytes | None] = [b"nope", plain, b"{", plain, b"x" * 200, None, b"", plain]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RecordReader, "together", lambda *_: None)
+        patch.setattr(messages_module, "_one_by_one", None)
+        parsed = reader.parse_messages(Messages(values, ["t/0"] * 8, list(range(8)), at, at))
+    assert parsed.origin.to_pylist() == [1, 3, 7]
+    assert [(reject.index, reject.reason, reject.raw) for reject in parsed.rejects] == [
+        (0, "json_invalid", b"nope"),
+        (2, "json_invalid", b"{"),
+        (4, "too_large", b"x" * 200),
+        (5, "no_value", None),
+        (6, "json_invalid", b""),
+    ]
+
+
+def test_messages_between_tombstones_are_read_fast_too() -> None:
+    reader = parser.build(JsonOptions(), BuildContext())
+    at = {"t/0": Position(0)}
+    plain = BEGINNING.encode()
+    reader.parse_messages(Messages([plain], ["t/0"], [0], at, at))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RecordReader, "together", None)
+        patch.setattr(RecordReader, "decode", None)
+        parsed = reader.parse_messages(Messages([None, plain, None, plain], ["t/0"] * 4, [0, 1, 2, 3], at, at))
+    assert parsed.origin.to_pylist() == [1, 3]
+    assert [(reject.index, reject.reason) for reject in parsed.rejects] == [(0, "no_value"), (2, "no_value")]
 
 
 @pytest.mark.parametrize("document", ["{}\n{}\n", "[{0},{0}]", "{0}\r\n{0}\r\n", "{0}{0}\n" * 2, "{{\n{1}{0}"])

@@ -403,6 +403,16 @@ def test_each_message_is_a_file(written: Write) -> None:
     ]
 
 
+def test_a_message_that_becomes_too_much_is_set_aside_whole(written: Write) -> None:
+    small, large = written(NUMBERS.slice(0, 2)), written(NUMBERS, row_group_size=50)
+    messages = Messages([small, large], ["t/0"] * 2, [0, 1], {"t/0": Position(0)}, {"t/0": Position(2)})
+    parsed = build(ParquetOptions(max_message_bytes=1024), BuildContext(batch_rows=50)).parse_messages(messages)
+    assert (parsed.data.to_pylist(), parsed.origin.to_pylist()) == (NUMBERS.slice(0, 2).to_pylist(), [0, 0])
+    assert [(reject.index, reject.reason, reject.message, reject.raw) for reject in parsed.rejects] == [
+        (1, "decompressed_size", "the message has more than 1,024 bytes of rows", large)
+    ]
+
+
 def test_resume_is_json(reading: Any, written: Write) -> None:
     for step in reading(written(NUMBERS, row_group_size=300), batch_rows=128).steps:
         assert json.loads(json.dumps(step.resume)) == step.resume

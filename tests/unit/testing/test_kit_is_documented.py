@@ -12,6 +12,7 @@ GROUPS = {
     "FormatReading": "a format, reading",
     "FormatResuming": "a format, its steps",
     "FormatWriting": "a format, writing",
+    "FormatGolden": "a format, its golden messages",
     "SourceReading": "a source, reading",
     "SourceResuming": "a source, going on",
     "ProcessorConformance": "a processor",

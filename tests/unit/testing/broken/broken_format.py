@@ -10,7 +10,7 @@ import pyarrow as pa
 from kit_reference.parts import LinesParser, LinesSerializer, LinesWriter
 
 from ddpm_core import BuildContext, DataError, Document, DocumentWriter, Messages, Parsed, Parser, Position, Reject, Serializer
-from ddpm_core.testing import FormatCapabilities, FormatConformance, Sample
+from ddpm_core.testing import FormatCapabilities, FormatConformance, GoldenMessage, GoldenMessages, Sample
 
 
 class Lines(FormatConformance):
@@ -364,3 +364,33 @@ class SkipsInSilence(LinesParser):
 class UndeclaredFilter(Lines):
     fails = "test_every_record_is_a_row_or_a_reject"
     broken = SkipsInSilence
+
+
+class GoldenMessagesThatAreNot(Lines):
+    fails = "test_golden_messages_give_what_they_say"
+
+    def golden_messages(self) -> GoldenMessages:
+        return GoldenMessages([GoldenMessage(b"one", [{"text": "two"}])])
+
+
+class Sulks(LinesParser):
+    """Shouts once it has seen something bad."""
+
+    sulking = False
+
+    def parse_messages(self, messages: Messages) -> Parsed:
+        if self.sulking:
+            messages = replace(messages, values=[value and value.upper() for value in messages.values])
+        parsed = super().parse_messages(messages)
+        self.sulking |= bool(parsed.rejects)
+        return parsed
+
+
+class WhatCameBeforeMatters(Lines):
+    fails = "test_golden_messages_give_the_same_whatever_came_before"
+
+    def golden_messages(self) -> GoldenMessages:
+        return GoldenMessages([GoldenMessage(b"one", [{"text": "one"}])], bad=[GoldenMessage(b"\xff", reason="not_text")])
+
+    def golden_parser(self, golden: GoldenMessages) -> Parser:
+        return Sulks()
