@@ -1,0 +1,257 @@
+"""The sink `kafka` on a real broker: what the kit promises of every sink, and what only transactions of Kafka can get wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pytest
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+
+from ddpm_core import Batch, BuildContext, ConfigError, Position, Sink
+from ddpm_core.config.options import check_options
+from ddpm_core.plugin.specs import resolve
+from ddpm_core.testing import SinkCapabilities, SinkConformance
+from ddpm_core.testing.sink_target import installed_format, some_rows
+from ddpm_kafka.plugin import ddpm_sinks
+from tests.kafka import KafkaBroker
+
+
+def topic_name() -> str:
+    return f"sink-{uuid.uuid4().hex[:12]}"
+
+
+def read_all(broker: KafkaBroker, topic: str, *, isolation: str = "read_committed") -> list[Any]:
+    """Every message that a reader sees now: the library's own message objects, partition after partition."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap,
+            "group.id": "reader",
+            "enable.auto.commit": False,
+            "isolation.level": isolation,
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 10,
+            "auto.offset.reset": "earliest",
+        }
+    )
+    try:
+        found = consumer.list_topics(topic, timeout=10).topics[topic]
+        if found.error is not None:
+            return []
+        left = set(found.partitions)
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
+        messages = []
+        while left:
+            for message in consumer.consume(10_000, 1.0):
+                if message.error() is None:
+                    messages.append(message)
+                elif message.error().code() == KafkaError._PARTITION_EOF:  # type: ignore[union-attr]
+                    left.discard(message.partition())
+        return messages
+    finally:
+        consumer.close()
+
+
+def made_sink(broker: KafkaBroker, topic: str, *, context: Mapping[str, Any] | None = None, **options: Any) -> Sink:
+    (spec,) = ddpm_sinks()
+    checked = check_options(spec.options_model(), {"brokers": broker.bootstrap, "topic": topic, **options}, owner="sink kafka")
+    sink = resolve(spec.build)(checked, BuildContext(**{"pipeline": "kit", "output": installed_format, **(context or {})}))
+    assert isinstance(sink, Sink)
+    return sink
+
+
+class TestConformance(SinkConformance):
+    """What the kit promises of every sink."""
+
+    plugin = "ddpm_kafka.plugin"
+    name = "kafka"
+    options: ClassVar[Mapping[str, Any]] = {"brokers": "localhost", "topic": "rows"}
+    capabilities = SinkCapabilities(types=("bool", "integers", "unsigned", "text", "list", "struct"), refuses_rows=False)
+
+    @pytest.fixture
+    def target_options(self, kafka_broker: KafkaBroker) -> Mapping[str, Any]:
+        self.broker = kafka_broker
+        return {"brokers": kafka_broker.bootstrap, "topic": topic_name()}
+
+    def read_rows(self, target_options: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [json.loads(message.value()) for message in read_all(self.broker, target_options["topic"])]
+
+
+def rows(start: int, stop: int) -> Batch:
+    return Batch(some_rows(start, stop))
+
+
+def read_ids(broker: KafkaBroker, topic: str, **how: Any) -> list[int]:
+    return [json.loads(message.value())["id"] for message in read_all(broker, topic, **how)]
+
+
+class Ingest:
+    """`ddpm ingest` of a file into a topic, as a process of its own."""
+
+    def __init__(self, broker: KafkaBroker, source: Path, topic: str) -> None:
+        ddpm = str(Path(sys.executable).with_name("ddpm"))
+        self.command = [ddpm, "ingest", str(source), "--to", f"kafka://{broker.bootstrap}/{topic}", "--quiet"]
+
+    def start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def finish(self) -> None:
+        process = self.start()
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+
+
+@pytest.mark.timeout(600)
+def test_killed_at_random_moments_the_topic_holds_every_row_once(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
+    """`DDPM_KILLS` for the number of kills, `DDPM_KILLS_SEED` for the moments of an earlier run."""
+    records, kills = 20_000, int(os.environ.get("DDPM_KILLS", "10"))
+    seed = int(os.environ.get("DDPM_KILLS_SEED", time.time_ns() % 1_000_000))
+    print(f"\nDDPM_KILLS_SEED={seed}")
+    rng, topic, source = random.Random(seed), topic_name(), tmp_path / "events.ndjson"
+    with source.open("w") as file:
+        file.writelines(json.dumps({"id": n, "text": "x" * 1000}) + "\n" for n in range(records))
+    load = Ingest(kafka_broker, source, topic)
+    kafka_broker.create_topic(topic, partitions=3)
+    mark, between = HighMark(kafka_broker), 0
+    for number in range(kills):
+        before = mark.of(topic)
+        process = load.start()
+        # Until it has sent something, committed or not, and a random moment more.
+        while process.poll() is None and mark.of(topic) == before:
+            wait_at_most(process, 0.005)
+        wait_at_most(process, rng.uniform(0, 0.15))
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
+        seen = read_ids(kafka_broker, topic)
+        assert len(seen) == len(set(seen)), "a row is there twice"
+        between += 0 < len(seen) < records
+        print(f"kill {number + 1}: {len(seen):,} rows were there")
+        if len(seen) == records:
+            load.finish()
+            assert sorted(read_ids(kafka_broker, topic)) == list(range(records))
+            topic = topic_name()
+            kafka_broker.create_topic(topic, partitions=3)
+            load = Ingest(kafka_broker, source, topic)
+    load.finish()
+    load.finish()
+    assert sorted(read_ids(kafka_broker, topic)) == list(range(records))
+    assert between >= kills // 3, "hardly any kill fell between the first row and the last one"
+
+
+class HighMark:
+    """How far a topic's first partition goes, decided or not."""
+
+    def __init__(self, broker: KafkaBroker) -> None:
+        self._admin = broker.admin()
+
+    def of(self, topic: str) -> int:
+        place = TopicPartition(topic, 0)
+        while True:
+            latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+            asked = self._admin.list_offsets({place: latest}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+            with contextlib.suppress(KafkaException):  # A topic that was made just now has no leader yet.
+                return int(asked[place].result(10).offset)
+
+
+def wait_at_most(process: subprocess.Popen[bytes], seconds: float) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+
+
+def test_two_ingests_of_a_file_write_each_row_once_with_its_key(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
+    topic, source = topic_name(), tmp_path / "events.ndjson"
+    source.write_text("".join(json.dumps({"id": n, "user": n % 7}) + "\n" for n in range(500)))
+    load = Ingest(kafka_broker, source, topic)
+    load.command += ["-o", "sink.key=user", "-o", "sink.min_partitions=4", "-o", "sink.compression=gzip"]
+    load.finish()
+    load.finish()
+    messages = read_all(kafka_broker, topic)
+    assert sorted(json.loads(message.value())["id"] for message in messages) == list(range(500))
+    assert all(message.key() == str(json.loads(message.value())["user"]).encode() for message in messages)
+    assert len({(message.key(), message.partition()) for message in messages}) == 7, "a key is in more than one partition"
+
+
+def test_what_is_not_committed_is_invisible_and_a_rolled_back_round_stays_so(kafka_broker: KafkaBroker) -> None:
+    topic = topic_name()
+    sink = made_sink(kafka_broker, topic)
+    sink.open()
+    sink.claim(["p"])
+    sink.write(rows(0, 10))
+    sink.rollback()
+    sink.write(rows(10, 20))
+    sink.commit({"p": Position(10)}, [])
+    sink.write(rows(20, 30))
+    sink.close()
+    assert sorted(read_ids(kafka_broker, topic)) == list(range(10, 20))
+
+
+def test_too_large_a_row_is_refused_alone_and_before_the_broker_refuses_its_neighbours(kafka_broker: KafkaBroker) -> None:
+    topic = kafka_broker.create_topic(topic_name(), config={"max.message.bytes": "20000"})
+    sink = made_sink(kafka_broker, topic, compression="none")
+    sink.open()
+    sink.claim(["p"])
+    sizes = [19_700, 30_000, 500, *[19_000] * 40]
+    data = pa.RecordBatch.from_pydict({"id": list(range(len(sizes))), "text": ["x" * size for size in sizes]})
+    rejects = sink.write(Batch(data))
+    sink.commit({"p": Position(len(sizes))}, [])
+    sink.close()
+    assert [(r.index, r.reason, r.message) for r in rejects] == [
+        (1, "too_large", "the message would have 30,118 bytes, and the topic takes 20,000")
+    ]
+    assert sorted(read_ids(kafka_broker, topic)) == [n for n in range(len(sizes)) if n != 1]
+
+
+def test_key_headers_and_time_of_a_message(kafka_broker: KafkaBroker) -> None:
+    topic = topic_name()
+    headers = {"origin": "shop", "trace": {"column": "trace"}}
+    sink = made_sink(kafka_broker, topic, key=["user", "n"], headers=headers, timestamp="at", format="json")
+    sink.open()
+    sink.claim(["p"])
+    at = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    data = pa.RecordBatch.from_pydict(
+        {"id": [0, 1, 2], "user": ["a", None, None], "n": [1, 2, None], "trace": ["t", None, "u"], "at": [at] * 3}
+    )
+    assert [(r.index, r.reason) for r in sink.write(Batch(data))] == [(2, "no_key")]
+    sink.commit({"p": Position(3)}, [])
+    sink.close()
+    found = [(m.key(), m.headers(), m.timestamp()[1]) for m in read_all(kafka_broker, topic)]
+    assert found == [
+        (b'{"user":"a","n":1}', [("origin", b"shop"), ("trace", b"t")], 1795262400000),
+        (b'{"user":null,"n":2}', [("origin", b"shop")], 1795262400000),
+    ]
+
+
+def test_at_least_once_keeps_no_positions_and_writes_without_transactions(kafka_broker: KafkaBroker) -> None:
+    topic = topic_name()
+    sink = made_sink(kafka_broker, topic, guarantee="at_least_once")
+    assert sink.keeps_positions is False
+    sink.open()
+    assert sink.claim(["p"]) == {}
+    sink.write(rows(0, 10))
+    sink.commit({"p": Position(10)}, [])
+    sink.write(rows(10, 20))
+    sink.rollback()
+    sink.close()
+    assert set(range(10)) <= set(read_ids(kafka_broker, topic))
+
+
+def test_a_compacted_topic_needs_a_key(kafka_broker: KafkaBroker) -> None:
+    topic = kafka_broker.create_topic(topic_name(), config={"cleanup.policy": "compact"})
+    sink = made_sink(kafka_broker, topic)
+    with pytest.raises(ConfigError) as caught:
+        sink.open()
+    sink.close()
+    assert str(caught.value) == f"topic {topic} is compacted, so its messages need a key\nSet `key` to the column that is it."
