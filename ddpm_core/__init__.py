@@ -20,14 +20,18 @@ if TYPE_CHECKING:
     from ddpm_core.errors import PluginError as PluginError
     from ddpm_core.errors import Problem as Problem
     from ddpm_core.errors import RetryableError as RetryableError
+    from ddpm_core.expressions.evaluate import Expressions as Expressions
     from ddpm_core.plugin.database import Database as Database
     from ddpm_core.plugin.database import DeadLetterFilter as DeadLetterFilter
     from ddpm_core.plugin.dead_letters import DeadLetterStore as DeadLetterStore
+    from ddpm_core.plugin.dead_letters import supersedes as supersedes
+    from ddpm_core.plugin.events import BreakerChanged as BreakerChanged
     from ddpm_core.plugin.events import ChunkCommitted as ChunkCommitted
     from ddpm_core.plugin.events import ChunkRead as ChunkRead
     from ddpm_core.plugin.events import DocumentEnded as DocumentEnded
     from ddpm_core.plugin.events import DocumentStarted as DocumentStarted
     from ddpm_core.plugin.events import Event as Event
+    from ddpm_core.plugin.events import PartitionsChanged as PartitionsChanged
     from ddpm_core.plugin.events import Recovered as Recovered
     from ddpm_core.plugin.events import RunEnded as RunEnded
     from ddpm_core.plugin.events import RunStarted as RunStarted
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.isolate import Refusal as Refusal
     from ddpm_core.plugin.isolate import isolate as isolate
     from ddpm_core.plugin.kept_letters import LetterSpelling as LetterSpelling
-    from ddpm_core.plugin.kept_letters import kept_letters as kept_letters
+    from ddpm_core.plugin.kept_letters import LetterTables as LetterTables
     from ddpm_core.plugin.ledger import Dialect as Dialect
     from ddpm_core.plugin.names import split_table as split_table
     from ddpm_core.plugin.processor import Processed as Processed
@@ -87,16 +91,18 @@ _HOME = {
     "errors": (
         "ConfigError", "DataError", "DdpmError", "FatalError", "FencedError", "PluginError", "Problem", "RetryableError",
     ),
+    "expressions.evaluate": ("Expressions",),
     "plugin.database": ("Database", "DeadLetterFilter"),
-    "plugin.dead_letters": ("DeadLetterStore",),
+    "plugin.dead_letters": ("DeadLetterStore", "supersedes"),
     "plugin.events": (
-        "ChunkCommitted", "ChunkRead", "DocumentEnded", "DocumentStarted", "Event", "Recovered", "RunEnded", "RunStarted", "Waiting",
+        "BreakerChanged", "ChunkCommitted", "ChunkRead", "DocumentEnded", "DocumentStarted", "Event", "PartitionsChanged", "Recovered",
+        "RunEnded", "RunStarted", "Waiting",
     ),
     "plugin.format": ("DocumentWriter", "Parser", "Serializer"),
     "plugin.framing": ("BLOCK_BYTES", "KEPT_BYTES", "LineBlock", "cut_blocks", "read_fully", "too_large_reject"),
     "plugin.hookspecs": ("hookimpl",),
     "plugin.isolate": ("Refusal", "isolate"),
-    "plugin.kept_letters": ("LetterSpelling", "kept_letters"),
+    "plugin.kept_letters": ("LetterSpelling", "LetterTables"),
     "plugin.names": ("split_table",),
     "plugin.processor": ("Processed", "Processor"),
     "plugin.sink": ("AtLeastOnceSink", "SchemaChange", "Sink"),

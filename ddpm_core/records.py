@@ -8,6 +8,7 @@ Nothing here imports pyarrow at run time: plugins' light modules may import this
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,6 +61,8 @@ def stream_of(partition: str) -> str:
 @dataclass(slots=True)
 class Messages:
     """Undecoded messages in columns: plain lists of equal length, no client's objects.
+
+    Without any message it moves positions over what is none, such as the markers of transactions.
 
     Attributes:
         values: The payloads; None is a tombstone.
@@ -213,11 +216,13 @@ class Batch:
         data: The rows.
         origin: Row -> record of the step it came from (int32); None means row i is record i.
         src: What the rows were parsed from.
+        first_record: The number of the step's first record in its document; None for messages, which have their own offsets.
     """
 
     data: pa.RecordBatch
     origin: pa.Int32Array | None = None
     src: Messages | Document | Rows | None = None
+    first_record: int | None = None
 
     def __len__(self) -> int:
         return int(self.data.num_rows)
@@ -233,11 +238,11 @@ class Batch:
         if pa.types.is_null(rows.type):  # An empty list without a type.
             rows = rows.cast(pa.int64())
         origin = rows.cast(pa.int32()) if self.origin is None else self.origin.take(rows)
-        return Batch(self.data.take(rows), origin, self.src)
+        return Batch(self.data.take(rows), origin, self.src, self.first_record)
 
     def replace(self, data: pa.RecordBatch) -> Batch:
         """The same rows with other columns: origins stay. The number of rows must be the same."""
-        return Batch(data, self.origin, self.src)
+        return Batch(data, self.origin, self.src, self.first_record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +265,9 @@ class DeadLetter:
         attempts: How often it was tried.
         created_at: When, in UTC.
         target: The table it was meant for; filled in by the sink that keeps it.
+        format: The format that the payload is in, by its name; empty for rows, and where it is not known.
+        key, headers, timestamp: Of the message that it was, where the source gave them; `timestamp` as in `Messages`.
+        replayed_at: When it got through after all, in UTC; None while it is open.
     """
 
     id: str
@@ -280,6 +288,22 @@ class DeadLetter:
     attempts: int
     created_at: datetime
     target: str = field(default="", compare=False)
+    format: str = ""
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] | None = None
+    timestamp: int | None = None
+    replayed_at: datetime | None = None
+
+
+def letter_partition(letter: DeadLetter) -> str:
+    """The generation that a dead letter is sent again under: its row in a sink's positions says that it landed there.
+
+    Letters from one part of a source are generations of one partition, so that a thousand of them are claimed in a few statements. The
+    name is made of what never changes of a letter. Those that were made of a letter that several sinks refused are named `id/…`, and
+    share its partition.
+    """
+    part = hashlib.blake2b(letter.partition.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return f"dead-letter:{part}/{letter.offset >> 14}#{letter.id.partition('/')[0]}"
 
 
 # What `Source.read` returns besides Messages and Document.

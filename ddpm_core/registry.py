@@ -94,8 +94,9 @@ class Registry:
         registry = cls()
         disabled = {_plain(name) for name in os.environ.get(DISABLE, "").split(",") if name.strip()}
         found = metadata.entry_points(group=PROJECT) if entry_points is None else entry_points
+        origins = _Origins()
         for entry_point in sorted(found, key=lambda e: (e.name, e.value)):
-            origin = _origin(entry_point)
+            origin = origins.of(entry_point)
             if {_plain(origin.entry_point), _plain(origin.distribution)} & disabled:
                 registry.broken.append(Broken(origin, "disabled", f"named in {DISABLE}"))
                 continue
@@ -292,9 +293,19 @@ def _no_such_hook(name: str) -> str:
     return f"there is no hook {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; hooks: {', '.join(_HOOKS)}")
 
 
-def _origin(entry_point: metadata.EntryPoint) -> Origin:
-    dist = entry_point.dist
-    return Origin(entry_point.name, dist.name if dist else "unknown", dist.version if dist else "?")
+class _Origins:
+    """Whose each entry point is. The metadata of a distribution with a dozen plugins is read once, not a dozen times."""
+
+    def __init__(self) -> None:
+        self._known: dict[metadata.Distribution, tuple[str, str]] = {}
+
+    def of(self, entry_point: metadata.EntryPoint) -> Origin:
+        dist = entry_point.dist
+        if dist is None:
+            return Origin(entry_point.name, "unknown", "?")
+        if dist not in self._known:
+            self._known[dist] = dist.name, dist.version
+        return Origin(entry_point.name, *self._known[dist])
 
 
 def _plain(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import NoReturn
 import hypothesis
 import pytest
 
-from tests import mariadb, object_store, services
+from tests import kafka, mariadb, object_store, registry, services
 from tests.proxy import Proxy
 
 _MISSING = pytest.StashKey[dict[str, tuple[str, list[str]]]]()
@@ -109,6 +109,54 @@ def postgres_proxy(postgres_server: services.PostgresServer) -> Iterator[Proxy]:
     """A proxy in front of the server, without faults yet."""
     with Proxy(postgres_server.host, postgres_server.port) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def _kafka() -> Iterator[kafka.KafkaBroker | services.ServiceUnavailableError]:
+    with contextlib.ExitStack() as stack:
+        try:
+            broker = stack.enter_context(kafka.kafka())
+        except services.ServiceUnavailableError as error:
+            yield error
+            return
+        yield broker
+
+
+@pytest.fixture
+def kafka_broker(request: pytest.FixtureRequest, _kafka: kafka.KafkaBroker | services.ServiceUnavailableError) -> kafka.KafkaBroker:
+    """A running broker, the same for all tests. A test that stops or kills it starts it again."""
+    if isinstance(_kafka, services.ServiceUnavailableError):
+        _skip(request, _kafka)
+    return _kafka
+
+
+@pytest.fixture
+def kafka_topic(kafka_broker: kafka.KafkaBroker) -> Iterator[str]:
+    """An empty topic with one partition, for this test alone."""
+    name = kafka_broker.create_topic()
+    yield name
+    kafka_broker.delete_topic(name)
+
+
+@pytest.fixture(scope="module")
+def _registry() -> Iterator[registry.RegistryServer | services.ServiceUnavailableError]:
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(registry.registry())
+        except services.ServiceUnavailableError as error:
+            yield error
+            return
+        yield server
+
+
+@pytest.fixture
+def registry_server(
+    request: pytest.FixtureRequest, _registry: registry.RegistryServer | services.ServiceUnavailableError
+) -> registry.RegistryServer:
+    """A running registry of schemas, the same for all tests of a module. A test that stops it starts it again."""
+    if isinstance(_registry, services.ServiceUnavailableError):
+        _skip(request, _registry)
+    return _registry
 
 
 @pytest.fixture(scope="module")

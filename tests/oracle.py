@@ -30,11 +30,12 @@ def write_events(folder: Path, *, files: int, records: int, seed: int) -> list[s
             for _ in range(count):
                 n = len(ids)
                 ids.append(f"ev-{n:08}")
-                file.write(_line(n, ids[-1], rng))
+                file.write(event_line(n, ids[-1], rng))
     return ids
 
 
-def _line(n: int, event_id: str, rng: random.Random) -> str:
+def event_line(n: int, event_id: str, rng: random.Random) -> str:
+    """Event number `n` as a line of JSON with its newline, or malformed."""
     if n % BAD_EVERY == BAD_EVERY - 1:
         return f'{{"event_id": "{event_id}", "user_id": {n}, "broken\n'
     event = {

@@ -1,4 +1,4 @@
-"""`ddpm dlq`: the records that were set aside, listed and looked at."""
+"""`ddpm dlq`: the records that were set aside, listed, looked at, counted, removed."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddpm_core.cli.lazy import Command, LazyGroup
-from ddpm_core.cli.output import aligned, print_table, printable, printable_lines, size
+from ddpm_core.cli.dlq_selection import ask, options, state, store_at, wanted, where, which
+from ddpm_core.cli.lazy import Command, LazyGroup, Place
+from ddpm_core.cli.output import aligned, count, print_table, printable, printable_lines, size
 from ddpm_core.cli.settings import Settings
 from ddpm_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ddpm_core.plugin.database import Database, DeadLetterFilter
+    from ddpm_core.plugin.database import DeadLetterFilter
     from ddpm_core.records import DeadLetter
 
 SHORT_ID = 12
 DUMPED = 1024
 """Of a payload that is no text, so many bytes are dumped."""
 
-_DB = click.option(
-    "--db", metavar="URL|PATH", help="Which database, or the .ndjson file that a run named.  [default: ./ddpm.duckdb]"
+
+@click.group(
+    cls=LazyGroup,
+    places={"replay": Place("ddpm_core.cli.dlq_replay", "replay", "Send dead letters through again.")},
+    short_help="Look at records that were set aside.",
 )
-
-
-@click.group(cls=LazyGroup, short_help="Look at records that were set aside.")
 def dlq() -> None:
     """Records that could not be read or written are set aside as dead letters: in the same database as the rows, or, where there is
-    none, in the file ddpm-dead-letters.ndjson."""
+    none, in the file ddpm-dead-letters.ndjson; or where a pipeline says."""
 
 
 @dlq.command(
@@ -41,29 +42,25 @@ def dlq() -> None:
 Examples:
   ddpm dlq list
   ddpm dlq list --db postgresql://localhost/shop --table orders --reason json_invalid
+  ddpm dlq list --pipeline events.yaml --since 2h --stage sink
 """,
 )
-@_DB
-@click.option("--table", "-t", default="", metavar="[SCHEMA.]TABLE", help="Only those meant for this table.")
-@click.option("--reason", default="", metavar="CODE", help="Only those with this reason, such as json_invalid.")
-@click.option("--source", default="", metavar="TEXT", help="Only those whose source has this text in its name.")
+@options(*where, *which, state)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", default=20, show_default=True, help="At most N, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, payloads included.")
 @click.pass_obj
-def list_(settings: Settings, db: str | None, table: str, reason: str, source: str, limit: int, as_json: bool) -> None:
+def list_(settings: Settings, /, db: str | None, pipeline: Path | None, limit: int, as_json: bool, **given: Any) -> None:
     """List dead letters, newest first."""
-    from ddpm_core.plugin.database import DeadLetterFilter
-
     # One more than asked for, to know whether there are more.
-    letters = _ask(settings, db, DeadLetterFilter(table=table, reason=reason, source=source, limit=limit + 1))
+    asked = wanted(given, limit=limit + 1)
+    letters = ask(store_at(settings, db, pipeline), asked)
     shown = letters[:limit]
     if as_json:
         from ddpm_core.cli.cells import dump
 
         click.echo(dump([_as_dict(letter) for letter in shown], indent=True))
     elif not shown:
-        restricted = table or reason or source
-        click.echo("No dead letters match." if restricted else "There are no dead letters.")
+        click.echo(_none(asked))
     else:
         _print_list(shown)
     if len(letters) > limit:
@@ -80,15 +77,15 @@ Examples:
 """,
 )
 @click.argument("id_", metavar="ID")
-@_DB
+@options(*where)
 @click.option("--raw", is_flag=True, help="Write the payload's bytes to standard output, and nothing else.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def show(settings: Settings, id_: str, db: str | None, raw: bool, as_json: bool) -> None:
+def show(settings: Settings, id_: str, db: str | None, pipeline: Path | None, raw: bool, as_json: bool) -> None:
     """Show one dead letter with its payload. The beginning of its id is enough."""
     from ddpm_core.plugin.database import DeadLetterFilter
 
-    letter = _one(_ask(settings, db, DeadLetterFilter(id=id_, limit=4)), id_)
+    letter = _one(ask(store_at(settings, db, pipeline), DeadLetterFilter(id=id_, limit=4)), id_)
     if raw:
         sys.stdout.flush()
         sys.stdout.buffer.write(letter.payload)
@@ -102,18 +99,80 @@ def show(settings: Settings, id_: str, db: str | None, raw: bool, as_json: bool)
         click.echo(f"\n{_payload(letter)}")
 
 
-def _ask(settings: Settings, db: str | None, wanted: DeadLetterFilter) -> list[DeadLetter]:
-    from ddpm_core.cli.stopping import die_on_ctrl_c
-    from ddpm_core.engine.build import open_database
+@dlq.command(
+    cls=Command,
+    short_help="Count dead letters by reason, stage and source.",
+    epilog="""\b
+Examples:
+  ddpm dlq stats
+  ddpm dlq stats --db postgresql://localhost/shop --since 7d
+""",
+)
+@options(*where, *which, state)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def stats(settings: Settings, /, db: str | None, pipeline: Path | None, as_json: bool, **given: Any) -> None:
+    """Count dead letters by reason, stage and source, with the times of the first and the last one. The most frequent come first."""
+    from ddpm_core.cli.dlq_stats import count_letters, print_stats
 
-    with die_on_ctrl_c():
-        if db is not None and db.endswith(".ndjson"):
-            from ddpm_core.engine.dead_letter_file import DeadLetterFile
+    asked = wanted(given, limit=0)
+    counted = count_letters(store_at(settings, db, pipeline), asked)
+    if as_json:
+        from ddpm_core.cli.cells import dump
 
-            return DeadLetterFile(Path(db)).find(wanted)
-        database: Database = open_database(db, settings.registry())
-        with closing(database):
-            return database.dead_letters(wanted)
+        total = sum(group.count for group in counted)
+        click.echo(dump({"total": total, "groups": [group.as_dict() for group in counted]}, indent=True))
+    elif not counted:
+        click.echo(_none(asked))
+    else:
+        print_stats(counted)
+
+
+@dlq.command(
+    cls=Command,
+    short_help="Remove dead letters for good.",
+    epilog="""\b
+Examples:
+  ddpm dlq purge --replayed
+  ddpm dlq purge --reason json_invalid --until 30d --dry-run
+""",
+)
+@options(*where, *which, state)
+@click.option("--dry-run", is_flag=True, help="Say how many would go, and change nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def purge(settings: Settings, /, db: str | None, pipeline: Path | None, dry_run: bool, yes: bool, **given: Any) -> None:
+    """Remove dead letters for good: what `ddpm dlq list` shows with the same options."""
+    from ddpm_core.cli.dlq_stats import count_letters, print_stats
+
+    asked = wanted(given, limit=0)
+    store = store_at(settings, db, pipeline)
+    found: list[DeadLetter] = []
+    counted = count_letters(store, asked, into=found)
+    if not found:
+        click.echo(_none(asked))
+        return
+    if dry_run or not yes:
+        print_stats(counted)
+    if dry_run:
+        click.echo(f"{count(len(found), 'dead letter')} would be removed.")
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("There is nobody to ask; --yes removes them, --dry-run says what would go.")
+        click.confirm(
+            f"Remove {'this dead letter' if len(found) == 1 else f'these {len(found):,} dead letters'} for good?", abort=True
+        )
+    with closing(store):
+        store.open()
+        gone = store.purge(found)
+    click.echo(f"Removed {count(gone, 'dead letter')}.")
+
+
+def _none(asked: DeadLetterFilter) -> str:
+    if asked.restricts:
+        return "No dead letters match."
+    return "No dead letter was replayed." if asked.replayed else "There are no dead letters."
 
 
 def _one(letters: list[DeadLetter], asked: str) -> DeadLetter:
@@ -169,9 +228,17 @@ def _fields(letter: DeadLetter) -> str:
         ("plugin", f"{letter.plugin} {letter.plugin_version}".strip()),
         ("sink", letter.sink or "-"),
         ("attempts", str(letter.attempts)),
+        *([("replayed", letter.replayed_at.isoformat(sep=" ", timespec="seconds"))] if letter.replayed_at else []),
+        *([("format", letter.format)] if letter.format else []),
+        *([("key", _text(letter.key))] if letter.key is not None else []),
+        *([("header", f"{name}: {_text(value)}") for name, value in letter.headers or ()]),
         ("payload", f"{size(len(letter.payload))}, {_PAYLOAD_KINDS.get(letter.payload_kind, letter.payload_kind)}"),
     ]
     return aligned(["field", "value"], [[name, printable(value)] for name, value in rows]).partition("\n")[2]
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")
 
 
 _PAYLOAD_KINDS = {"bytes": "as they came", "arrow": "the row as an Arrow stream; here as JSON"}
@@ -198,11 +265,18 @@ def _hexdump(payload: bytes) -> str:
 
 
 def _as_dict(letter: DeadLetter) -> dict[str, Any]:
-    """All fields; `payload` as text where it is UTF-8, else as base64, and `payload_encoding` says which: `utf-8`, `base64`."""
+    """All fields; `payload` as text where it is UTF-8, else as base64, and `payload_encoding` says which: `utf-8`, `base64`.
+
+    The key and the values of headers are always base64.
+    """
     import base64
     from dataclasses import fields
 
     entry = {field.name: getattr(letter, field.name) for field in fields(letter)}
+    if letter.key is not None:
+        entry["key"] = base64.b64encode(letter.key).decode()
+    if letter.headers is not None:
+        entry["headers"] = [[name, base64.b64encode(value).decode()] for name, value in letter.headers]
     try:
         return entry | {"payload": letter.payload.decode(), "payload_encoding": "utf-8"}
     except UnicodeDecodeError:

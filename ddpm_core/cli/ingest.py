@@ -79,13 +79,13 @@ def ingest(settings: Settings, /, as_json: bool, **given: Any) -> int:
         report, code = _run(_request(given), registry, settings)
     except Exception as error:
         if as_json:
-            _print_failure(error)
+            print_failure(error)
         raise
     except BaseException as error:
         if as_json and is_panic(error):
-            _print_failure(error)
+            print_failure(error)
         raise
-    _print(report, code, given["to"], settings, as_json=as_json)
+    print_report(report, code, given["to"], settings, as_json=as_json)
     return code
 
 
@@ -118,7 +118,7 @@ def _run(request: IngestRequest, registry: Registry, settings: Settings) -> tupl
 
         stoppable = Stoppable(run.run, stop)
         report = stoppable.run()
-    return report, _exit_code(report, stoppable.exit_code)
+    return report, exit_code_of_report(report, stoppable.exit_code)
 
 
 def _reader_left(report: Report) -> bool:
@@ -126,7 +126,8 @@ def _reader_left(report: Report) -> bool:
     return report.error is not None and isinstance(report.error.__cause__, BrokenPipeError)
 
 
-def _exit_code(report: Report, by_signal: ExitCode | None) -> ExitCode:
+def exit_code_of_report(report: Report, by_signal: ExitCode | None) -> ExitCode:
+    """What the shell gets for this report; `by_signal` is the code of the signal that came."""
     if _reader_left(report):
         return ExitCode.PIPE_CLOSED
     failed = any(document.status == "failed" for document in report.documents)
@@ -141,7 +142,7 @@ def _exit_code(report: Report, by_signal: ExitCode | None) -> ExitCode:
             return ExitCode.FAILED if failed else ExitCode.OK
 
 
-def _print(report: Report, code: ExitCode, to: str | None, settings: Settings, *, as_json: bool) -> None:
+def print_report(report: Report, code: ExitCode, to: str | None, settings: Settings, *, as_json: bool) -> None:
     """The report on standard output, then every error on standard error. A reader that is gone does not change what the run came to.
 
     Where the rows went to standard output, the report goes to standard error.
@@ -178,7 +179,8 @@ def _print_json(report: Report, code: ExitCode, *, err: bool) -> None:
     click.echo(dump(report_dict(report, code)), err=err)
 
 
-def _print_failure(error: BaseException) -> None:
+def print_failure(error: BaseException) -> None:
+    """The report of a run that never began, as JSON."""
     from ddpm_core.cli.cells import dump
     from ddpm_core.cli.report_json import failure_dict
 

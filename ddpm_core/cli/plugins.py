@@ -191,8 +191,8 @@ def _describe(plugin: Plugin[Any]) -> str:
 def _used_by(spec: Any) -> str:
     """Which commands can use it."""
     if not _for_ingest(spec):
-        return "pipelines, which this version cannot run yet; not ddpm ingest"
-    return "ddpm ingest, ddpm query, ddpm dlq" if getattr(spec, "database", None) else "ddpm ingest"
+        return "ddpm run"
+    return "ddpm ingest, ddpm run, ddpm query, ddpm dlq" if getattr(spec, "database", None) else "ddpm ingest, ddpm run"
 
 
 def _for_ingest(spec: Any) -> bool:

@@ -8,14 +8,24 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ddpm_core.cli.output import count, printable, redact, size
 from ddpm_core.cli.settings import Settings
-from ddpm_core.plugin.events import ChunkCommitted, ChunkRead, DocumentEnded, DocumentStarted, Event, Recovered, Waiting
+from ddpm_core.plugin.events import (
+    BreakerChanged,
+    ChunkCommitted,
+    ChunkRead,
+    DocumentEnded,
+    DocumentStarted,
+    Event,
+    PartitionsChanged,
+    Recovered,
+    Waiting,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -79,6 +89,10 @@ def noteworthy(event: Event) -> str | None:
             return f"waiting for {who}: {why}; trying again in {_wait(seconds)}"
         case Recovered(who=who, seconds=seconds):
             return f"{who} is back after {seconds:.0f} s"
+        case BreakerChanged(who=who, state="open"):
+            return f"{who} does not come back: nothing is sent to it but one try at a time"
+        case PartitionsChanged(change=change, partitions=partitions):
+            return f"{change}: {_some(partitions)}"
     return None
 
 
@@ -98,17 +112,30 @@ class LineProgress:
         self._say = say
         self._clock = clock
         self._is_log = is_log
+        self._waits: dict[str, float] = {}
         self._counts = Counts()
         self._began = self._last = clock()
 
     def __call__(self, event: Event) -> None:
         self._counts.take(event)
-        line = noteworthy(event)
+        line = noteworthy(event) if self._is_news(event) else ""
         if line:
             if self._is_log or not left_to_the_summary(event, self._clock() - self._began):
                 self._say(line)
         elif isinstance(event, ChunkRead | ChunkCommitted) and self._due():
             self._say(self._counts.so_far(self._last - self._began))
+
+    def _is_news(self, event: Event) -> bool:
+        """Whether a wait was not told of in the last ten seconds."""
+        if isinstance(event, Recovered):
+            self._waits.pop(event.who, None)
+        if not isinstance(event, Waiting):
+            return True
+        now, last = self._clock(), self._waits.get(event.who)
+        if last is not None and now - last < LINE_EVERY:
+            return False
+        self._waits[event.who] = now
+        return True
 
     def _due(self) -> bool:
         with self._counts.lock:
@@ -173,6 +200,11 @@ def progress(settings: Settings) -> Iterator[list[Observer]]:
         # Four drawings a second: each one takes the interpreter's lock from the engine.
         with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
             yield [BarProgress(bar)]
+
+
+def _some(partitions: Sequence[str], shown: int = 8) -> str:
+    more = f" and {len(partitions) - shown:,} more" if len(partitions) > shown else ""
+    return ", ".join(partitions[:shown]) + more
 
 
 def _wait(seconds: float) -> str:

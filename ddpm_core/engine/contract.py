@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FEW = 8
+"""Partitions in one piece of messages."""
+
 STEPS_WITHOUT_PROGRESS = 10_000
 """So many steps in a row that consume nothing are a parser that does not come forward."""
 
@@ -243,8 +246,13 @@ class HandedOut:
 def _ends(messages: Messages) -> tuple[dict[str, int], dict[str, int]]:
     """Partition -> the offset of its first message, and of its last one."""
     partitions, offsets = messages.partitions, messages.offsets
-    if partitions and partitions.count(partitions[0]) == len(partitions):
-        return {partitions[0]: offsets[0]}, {partitions[0]: offsets[-1]}
+    names = set(partitions)
+    if len(names) <= FEW:  # Looking each one up is quicker than an entry for every message.
+        behind = partitions[::-1]
+        last = len(partitions) - 1
+        return {name: offsets[partitions.index(name)] for name in names}, {
+            name: offsets[last - behind.index(name)] for name in names
+        }
     # The last entry of a key wins, from either side.
     return dict(zip(reversed(partitions), reversed(offsets), strict=True)), dict(zip(partitions, offsets, strict=True))
 

@@ -6,24 +6,36 @@ import base64
 import hashlib
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ddpm_core.engine.chunk import Chunk, Refusal
-from ddpm_core.records import DeadLetter, Messages
+from ddpm_core.records import DeadLetter, Messages, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def dead_letter(chunk: Chunk, refusal: Refusal, *, pipeline: str, table: str = "") -> DeadLetter:
+def dead_letter(chunk: Chunk, refusal: Refusal, *, pipeline: str, table: str = "", encoding: str = "") -> DeadLetter:
     """The dead letter of a refused record: its original bytes, or its row where it has no bytes of its own.
 
     The id is made of the source coordinates, the table and the judge, so that the same record is kept once however often it is written,
-    and once for each table that it was meant for.
+    and once for each table that it was meant for. A dead letter that was sent again and refused again is the same letter, tried once
+    more: it keeps its id, its coordinates and its payload.
+
+    Args:
+        chunk: Where the record is.
+        refusal: Which one, and why.
+        pipeline: The pipeline's name.
+        table: The target table as the user named it, where the pipeline has one.
+        encoding: The format that the source's bytes are in, where they are in one.
     """
     partition, offset = chunk.coordinates(refusal.record)
     reject, step = refusal.reject, chunk.step
+    messages = chunk.source if isinstance(chunk.source, Messages) else None
+    if messages is not None and messages.letters is not None:
+        return _tried_again(messages.letters[refusal.record], refusal)
     payload, kind, view = _payload(chunk, refusal)
     byte_offset = reject.byte_offset
     if byte_offset is None and step.byte_offset is not None:
@@ -47,7 +59,40 @@ def dead_letter(chunk: Chunk, refusal: Refusal, *, pipeline: str, table: str = "
         view=view,
         attempts=1,
         created_at=datetime.now(UTC),
+        format=(encoding or _decoder(chunk, refusal)) if kind == "bytes" else "",
+        key=_of_message(messages, "keys", refusal.record),
+        headers=_headers(messages, refusal.record),
+        timestamp=_of_message(messages, "timestamps", refusal.record),
     )
+
+
+def _tried_again(letter: DeadLetter, refusal: Refusal) -> DeadLetter:
+    return replace(
+        letter,
+        stage=refusal.stage,
+        reason=refusal.reject.reason,
+        message=refusal.reject.message,
+        plugin=refusal.plugin,
+        plugin_version=refusal.version,
+        sink=refusal.sink,
+        attempts=letter.attempts + 1,
+    )
+
+
+def _decoder(chunk: Chunk, refusal: Refusal) -> str:
+    """Who could not decode the record: a format, unless the source decodes itself."""
+    return refusal.plugin if refusal.stage == "parse" and not isinstance(chunk.source, Rows) else ""
+
+
+def _of_message(messages: Messages | None, column: str, record: int) -> Any:
+    """A message's key or time, where the source gave them."""
+    values = None if messages is None else getattr(messages, column)
+    return None if values is None else values[record]
+
+
+def _headers(messages: Messages | None, record: int) -> tuple[tuple[str, bytes], ...] | None:
+    found = _of_message(messages, "headers", record)
+    return None if found is None else tuple((name, value) for name, value in found)
 
 
 def _payload(chunk: Chunk, refusal: Refusal) -> tuple[bytes, str, str | None]:

@@ -23,6 +23,8 @@ knows which of the two happened, is no special case: the sink is reopened, its p
 
 Groups are delivered in the order of the source, one after the other, so what is committed is always a prefix. The sinks' own positions are
 the only truth; a source resumes from the lowest of them, and each sink trims what it has, so several sinks may stand at different places.
+Sinks that keep no positions get each group before those that do: a crash between the two gives them a row again, and never takes one from
+them. Where no sink keeps any, the source keeps them itself.
 
 What must land all at once (standard input, which cannot be read twice; `--mode replace`, which replaces all rows at once) stays one
 open transaction over many groups, and so does what a sink gathers until it is `full`, because its commits are dear (a file each). The
@@ -34,6 +36,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -42,11 +45,12 @@ from typing import TYPE_CHECKING, TypeVar
 from ddpm_core.engine.chunk import Chunk, Refusal
 from ddpm_core.engine.contract import check_refused
 from ddpm_core.engine.dead_letter import dead_letter
-from ddpm_core.engine.dead_letter_file import DeadLetterFile
+from ddpm_core.engine.letter_box import LetterBox
+from ddpm_core.engine.limit import TooManyRejectsError
 from ddpm_core.engine.recovery import Recovery
 from ddpm_core.engine.sink_slot import Landed, Round, SinkSlot
 from ddpm_core.errors import FatalError, FencedError, RetryableError
-from ddpm_core.records import Position, Positions, stream_of
+from ddpm_core.records import Batch, Position, Positions, stream_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,11 +62,13 @@ class Delivery:
     """Delivers groups of chunks to every sink, in the order that this module describes. Used from one thread.
 
     Args:
-        slots: The sinks, in the pipeline's order. Rejects of parser and processors belong to the first one.
+        slots: The sinks, in the pipeline's order. Rejects of parser and processors belong to the first one that keeps positions.
         pipeline: Its name.
+        encoding: The format's name, which is how the payloads of dead letters are encoded; empty for a source that decodes itself.
         table: The target table as the user named it, where the pipeline has one; dead letters on the way to different tables differ.
         recovery: What to do when the environment fails.
-        dead_letter_file: Where dead letters go for sinks that cannot keep them.
+        letter_box: Where dead letters go that are not kept in a sink's own transaction.
+        gone: Partitions that another instance has: a sink that is opened again does not claim them.
         fail_on_reject: Stop at the first reject instead of setting it aside.
         acknowledge: Called with a group's positions when every sink has it (step 6).
     """
@@ -73,16 +79,23 @@ class Delivery:
         *,
         pipeline: str,
         table: str = "",
+        encoding: str = "",
         recovery: Recovery,
-        dead_letter_file: DeadLetterFile,
+        letter_box: LetterBox,
+        gone: AbstractSet[str] = frozenset(),
         fail_on_reject: bool = False,
         acknowledge: Callable[[Positions], None] = lambda _: None,
     ) -> None:
         self._slots = slots
+        self._in_turn = sorted(slots, key=lambda slot: slot.sink.keeps_positions)
+        self._judge = next((slot for slot in slots if slot.sink.keeps_positions), slots[0])
+        """Whose transaction the rejects of parser and processors belong to."""
+        self._elsewhere = gone
         self._pipeline = pipeline
         self._table = table
+        self._encoding = encoding
         self._recovery = recovery
-        self._dead_letter_file = dead_letter_file
+        self._letter_box = letter_box
         self._fail_on_reject = fail_on_reject
         self._acknowledge = acknowledge
         self._reached: Positions = {}
@@ -91,13 +104,12 @@ class Delivery:
         """Whether the open rounds hold only what may be committed at any time."""
         self._has_committed = False
         self._run = uuid.uuid4().hex
-        self.used_dead_letter_file = False
         self.atomic = any(slot.sink.atomic for slot in slots)
 
     def open(self) -> None:
         """Open every sink, waiting for those that can be waited for."""
         for slot in self._slots:
-            self._recovery.until_done(slot.name, slot.open, restore=partial(slot.call, slot.sink.close))
+            self._recovery.until_done(slot.name, slot.open, restore=partial(slot.call, slot.sink.close), breaker=slot.breaker)
 
     def claim(self, partitions: Sequence[str]) -> tuple[Positions, pa.Schema | None]:
         """Take ownership at every sink. Returns where the source should go on, and the columns that the first sink expects.
@@ -106,18 +118,35 @@ class Delivery:
         """
         known: list[Positions] = []
         for slot in self._slots:
-            slot.claimed.extend(partitions)
+            slot.claimed = [*dict.fromkeys([*slot.claimed, *partitions])]
             claim = partial(slot.claim, partitions)
-            found = (
-                self._only_once(claim) if slot.round.landed else self._recovery.until_done(slot.name, claim, restore=slot.restore)
-            )
+            found = self._only_once(claim) if slot.round.landed else self._until_done(slot, claim)
+            slot.forget(partitions)
             if self.atomic:
                 found = {}  # Everything is taken again, into the place of what was there.
             slot.positions.update(found)
             if slot.sink.keeps_positions:
                 known.append(found)
-        schema = self._slots[0].call(self._slots[0].sink.expected_schema)
-        return _lowest(known), schema
+        schemas = (slot.call(slot.sink.expected_schema) for slot in self._slots)
+        return _lowest(known), next((schema for schema in schemas if schema is not None), None)
+
+    def give_up(self, partitions: Sequence[str]) -> None:
+        """These are about to be another instance's; all that was delivered of them is committed."""
+        for slot in self._slots:
+            slot.claimed = [name for name in slot.claimed if name not in partitions]
+            slot.forget(partitions)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether a sink is down. Safe from any thread."""
+        return any(slot.breaker.open for slot in self._slots)
+
+    def _until_done(self, slot: SinkSlot, action: Callable[[], T]) -> T:
+        return self._recovery.until_done(slot.name, action, restore=partial(self._restore, slot), breaker=slot.breaker)
+
+    def _restore(self, slot: SinkSlot) -> None:
+        slot.claimed = [name for name in slot.claimed if name not in self._elsewhere]
+        slot.restore()
 
     def deliver(self, chunks: list[Chunk], more: Callable[[], list[Chunk]] = list) -> list[Landed]:
         """Make a group durable at every sink; the chunks of an atomic document, only when it ends.
@@ -206,6 +235,9 @@ class Delivery:
         for slot in self._slots:
             slot.call(slot.sink.rollback)
             slot.call(slot.sink.close)
+            if slot.route is not None:
+                slot.route.close()
+        self._letter_box.close()
 
     def cancel(self) -> None:
         """Make a blocked sink return. Called from another thread."""
@@ -214,12 +246,14 @@ class Delivery:
 
     def _each_sink(self, deliver: Callable[[SinkSlot], list[Landed]]) -> list[Landed]:
         landed: list[Landed] = []
-        for slot in self._slots:
+        others: list[Landed] = []
+        for slot in self._in_turn:
             here = deliver(slot)
             if slot is self._slots[0]:
                 landed = here
             else:
-                _add_refusals(landed, here)
+                others += here
+        _add_refusals(landed, others)
         return landed
 
     def _committed(self, landed: list[Landed], reached: Positions) -> list[Landed]:
@@ -230,20 +264,20 @@ class Delivery:
         return landed
 
     def _in_one_round(self, slot: SinkSlot, chunks: Sequence[Chunk], more: Callable[[], list[Chunk]]) -> list[Landed]:
-        """Steps 1 to 5 for one sink. The first one's round grows by what `more` gives, the others' hold the same."""
+        """Steps 1 to 5 for one sink. The round of the first in turn grows by what `more` gives, the others' hold the same."""
         attempts: list[Landed] = []
 
         def attempt() -> list[Landed]:
             slot.round = Round()
             self._write(slot, chunks)
-            while slot is self._slots[0] and (following := more()):
+            while slot is self._in_turn[0] and (following := more()):
                 self._write(slot, following)
             attempts[:] = [*slot.round.landed, *_committed_unseen(attempts, slot.round.landed)]
             self._commit(slot)
             return attempts
 
         try:
-            return self._recovery.until_done(slot.name, partial(slot.in_round, attempt), restore=slot.restore)
+            return self._until_done(slot, partial(slot.in_round, attempt))
         except FencedError as error:
             slot.give_up(error.partitions)
             raise
@@ -258,7 +292,7 @@ class Delivery:
                 slot.round = Round()
                 self._write(slot, chunks)
 
-            self._recovery.until_done(slot.name, partial(slot.in_round, attempt), restore=slot.restore)
+            self._until_done(slot, partial(slot.in_round, attempt))
         else:
             self._only_once(lambda: self._write(slot, chunks))
         return []
@@ -266,11 +300,15 @@ class Delivery:
     def _write(self, slot: SinkSlot, chunks: Sequence[Chunk]) -> None:
         """Steps 1 and 2."""
         for whole in chunks:
-            chunk = whole.after(self._standing(slot))  # 1.
+            # What this round holds already counts too: after an assignment a source hands out again what is still on its way.
+            chunk = whole.after({**self._standing(slot), **slot.round.positions})  # 1.
             if chunk is None:
                 continue
-            landed = Landed(chunk, refusals=list(chunk.refusals) if slot is self._slots[0] else [])
-            for batch in chunk.batches:
+            landed = Landed(chunk, refusals=list(chunk.refusals) if slot is self._judge else [])
+            for whole_batch in chunk.batches:
+                batch = self._routed(slot, whole_batch, landed)
+                if not len(batch):
+                    continue
                 rejects = slot.call(partial(slot.sink.write, batch))  # 2.
                 check_refused(slot.plugin, rejects, batch)
                 landed.rows += len(batch) - len(rejects)
@@ -279,9 +317,19 @@ class Delivery:
                     for r in rejects
                 ]
             slot.round.landed.append(landed)
-            slot.round.letters += [dead_letter(chunk, r, pipeline=self._pipeline, table=self._table) for r in landed.refusals]
+            slot.round.letters += [dead_letter(chunk, r, pipeline=self._pipeline, table=self._table, encoding=self._encoding) for r in landed.refusals]
             self._advance(slot, landed)
         self._check_rejects(slot)
+
+    def _routed(self, slot: SinkSlot, batch: Batch, landed: Landed) -> Batch:
+        """The rows that are for this sink; those of which it cannot be told are set aside."""
+        if slot.route is None:
+            return batch
+        mine, rejects = slot.route.split(batch)
+        landed.refusals += [
+            Refusal(batch.record(r.index), r, "process", slot.plugin.spec.name, slot.plugin.version, slot.name) for r in rejects
+        ]
+        return mine
 
     def _advance(self, slot: SinkSlot, landed: Landed) -> None:
         """Where the sink will stand after this chunk; the rows landed so far tell a dropped table from a file without rows."""
@@ -304,7 +352,7 @@ class Delivery:
         problem = slot.limit.problem(landed.counted() for landed in slot.round.landed)
         if problem:
             flag = "--max-rejects-in-a-row" if "in a row" in problem else "--max-reject-share"
-            raise FatalError(
+            raise TooManyRejectsError(
                 f"{problem}; the first: {first}",
                 hint=f"That is hardly bad rows: check the format, or raise {flag}. What was committed before stays.",
             )
@@ -314,10 +362,10 @@ class Delivery:
         current = slot.round
         if not current.positions and not self.atomic:
             return
-        if current.letters and not slot.sink.keeps_dead_letters:
-            self._dead_letter_file.append([replace(letter, target=self._table) for letter in current.letters])  # 3.
-            self.used_dead_letter_file = True
-        letters = current.letters if slot.sink.keeps_dead_letters else []
+        beside = slot.sink.keeps_dead_letters and not self._letter_box.takes_all
+        if current.letters and not beside:
+            self._letter_box.append([replace(letter, target=self._table) for letter in current.letters])  # 3.
+        letters = current.letters if beside else []
         slot.call(lambda: slot.sink.commit(current.positions, letters))  # 4. and 5.
         if slot.sink.keeps_positions:
             slot.positions.update(current.positions)
@@ -342,7 +390,7 @@ class Delivery:
                 raise self._gone(unsure) from unsure
 
         try:
-            self._recovery.until_done(slot.name, partial(slot.in_round, attempt), restore=slot.restore)
+            self._until_done(slot, partial(slot.in_round, attempt))
         except FencedError as error:
             slot.give_up(error.partitions)
             raise

@@ -21,6 +21,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Drain:
+    """Say so when everything before this has been dealt with: these partitions are about to be another instance's."""
+
+    partitions: Sequence[str]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Abandon:
     """A document broke off. What was written of one that lands as a whole (`atomic`) is to be forgotten."""
 
@@ -34,7 +42,7 @@ class End:
     """Nothing more will come."""
 
 
-FifoItem = Chunk | Claim | Abandon | End
+FifoItem = Chunk | Claim | Drain | Abandon | End
 
 
 class Closed(Exception):  # noqa: N818 - not an error: the other side has gone
@@ -44,8 +52,8 @@ class Closed(Exception):  # noqa: N818 - not an error: the other side has gone
 class Fifo:
     """Chunks and control items, first in first out.
 
-    `put` waits while more than `budget` bytes are queued or being written; control items pass the bound. The bytes of a chunk are
-    given back by `release`, after it has been committed, so the budget covers all that is in flight.
+    `put` waits while more than `budget` bytes are queued or being written, `offer` only so long; control items pass the bound. The
+    bytes of a chunk are given back by `release`, after it has been committed, so the budget covers all that is in flight.
 
     Args:
         budget: Bytes of the source that may be in flight.
@@ -56,7 +64,18 @@ class Fifo:
         self._in_flight = 0
         self._items: deque[FifoItem] = deque()
         self._closed = False
+        self._taking = False
         self._changed = threading.Condition()
+
+    @property
+    def hungry(self) -> bool:
+        """Whether the other side waits for something to do. A glance without a lock: it may be over when it is acted on."""
+        return self._taking and not self._items
+
+    @property
+    def half_empty(self) -> bool:
+        """Whether at most half of the budget is in flight: time to go on after `offer` found no room."""
+        return self._in_flight * 2 <= self._budget
 
     def put(self, item: FifoItem) -> None:
         """Append; waits for room if it is a chunk. Raises `Closed`."""
@@ -69,14 +88,39 @@ class Fifo:
             self._items.append(item)
             self._changed.notify_all()
 
-    def take(self, max_bytes: int) -> list[Chunk] | Claim | Abandon | End:
+    def offer(self, chunk: Chunk, seconds: float) -> bool:
+        """Append a chunk if there is room for it within so many seconds. Raises `Closed`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._in_flight < self._budget, seconds)
+            if self._closed:
+                raise Closed
+            if self._in_flight >= self._budget:
+                return False
+            self._append(chunk)
+            return True
+
+    def force(self, chunk: Chunk) -> None:
+        """Append a chunk past the bound: it must stand before a control item. Raises `Closed`."""
+        with self._changed:
+            if self._closed:
+                raise Closed
+            self._append(chunk)
+
+    def _append(self, chunk: Chunk) -> None:
+        self._in_flight += chunk.held_bytes
+        self._items.append(chunk)
+        self._changed.notify_all()
+
+    def take(self, max_bytes: int) -> list[Chunk] | Claim | Drain | Abandon | End:
         """The next control item, or the chunks at the head: whatever has gathered, up to `max_bytes`. Waits. Raises `Closed`.
 
         What gathered while the last transaction was being written is the next one: a quiet pipeline commits at once, a busy one
         in large transactions.
         """
         with self._changed:
+            self._taking = True
             self._changed.wait_for(lambda: self._closed or self._items)
+            self._taking = False
             if self._closed:
                 raise Closed
             head = self._items.popleft()
@@ -90,7 +134,9 @@ class Fifo:
         else is next or the other side has gone.
         """
         with self._changed:
+            self._taking = True
             self._changed.wait_for(lambda: self._closed or self._items, max(until - time.monotonic(), 0.0))
+            self._taking = False
             return self._that_may_join(max_bytes)
 
     def _that_may_join(self, max_bytes: int) -> list[Chunk]:

@@ -87,7 +87,7 @@ class Ingest:
     def __init__(self, request: IngestRequest, registry: Registry, *, observers: Sequence[Callable[[Event], None]] = ()) -> None:
         self._request = request
         self._registry = registry
-        self._observers = [*observers, *_plugins_as_observers(registry)]
+        self._observers = [*observers, *plugins_as_observers(registry)]
         self._options = _split_options(request.options)
         self._to = DEFAULT_DATABASE if request.to is None else request.to
         self._sink_plugin = sink_for(self._to, registry)
@@ -237,7 +237,7 @@ def _columns(text: str | None) -> Any:
     return parse_columns(text)
 
 
-def _plugins_as_observers(registry: Registry) -> list[Callable[[Event], None]]:
+def plugins_as_observers(registry: Registry) -> list[Callable[[Event], None]]:
     """The installed plugins' `ddpm_event`, if any has one; each that fails is logged once."""
     if not registry.has_observers:
         return []

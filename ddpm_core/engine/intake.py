@@ -1,6 +1,7 @@
-"""The first of the engine's two threads: source, parser, processors. It gathers chunks and hands them to load.
+"""The first of the engine's two threads: source, parser, processors. It makes chunks and hands them to load.
 
-It alone touches the source. What load answers comes back through a queue that is looked at between two reads.
+It alone touches the source. What load answers comes back through a queue that is looked at between two reads. Documents are read to
+their ends, waiting for room; messages are `stream.py`'s matter.
 """
 
 from __future__ import annotations
@@ -8,17 +9,20 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ddpm_core.engine.answers import Answer, Claimed, Committed, Drained, Finished
 from ddpm_core.engine.blame import blame
 from ddpm_core.engine.chunk import Chunk, Refusal
 from ddpm_core.engine.contract import HandedOut, broken, check_processed, check_step, steps
 from ddpm_core.engine.fifo import Abandon, Claim, Closed, End, Fifo
 from ddpm_core.engine.recovery import Recovery, Stopped
 from ddpm_core.engine.report import DocumentReport
+from ddpm_core.engine.stream import POLL, Stream
 from ddpm_core.errors import DataError, DdpmError, FencedError, RetryableError
 from ddpm_core.plugin.events import ChunkRead, DocumentEnded, DocumentStarted, Event
 from ddpm_core.plugin.format import Parser
@@ -35,42 +39,15 @@ from ddpm_core.records import (
     Messages,
     Parsed,
     Position,
-    Positions,
     Rows,
     Skipped,
     stream_of,
 )
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 log = logging.getLogger("ddpm.engine.intake")
 
 TAKEN_OVER = "Wait until it has ended; then run the same command again."
 """What to do about a document that another instance has claimed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """Load's answer to a claim: where to go on, and the columns that the target expects."""
-
-    positions: Positions
-    schema: pa.Schema | None
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """Load's word that every sink has reached these positions."""
-
-    positions: Positions
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """Load's last word: no more answers will come."""
-
-
-Answer = Claimed | Committed | Finished
 
 
 class Intake:
@@ -80,11 +57,14 @@ class Intake:
         source, parser, processors: The pipeline's plugins, each with whose it is. No parser for a source that decodes itself.
         fifo: Where chunks and claims go.
         answers: Where load's answers come from.
-        recovery: What to do when the source is not reachable.
+        gone: Partitions that another instance has; load adds to it too, and takes out what it claims. Chunks of them are dropped.
+        retry_for: Seconds that the source's environment is waited for; None is for ever.
         stopping: Set when the run is to end early.
         documents: The report's list; every document gets its line there.
         emit: Told what happens.
         table: Where it all goes, for the report.
+        linger: Seconds that messages may gather though load is free.
+        hopeless: Whether a sink is down, so that it is not worth waiting for it.
     """
 
     IDLE = 0.5
@@ -97,11 +77,14 @@ class Intake:
         processors: Sequence[tuple[Processor, Plugin[ProcessorSpec]]],
         fifo: Fifo,
         answers: queue.SimpleQueue[Answer],
-        recovery: Recovery,
+        gone: set[str],
+        retry_for: float | None,
         stopping: threading.Event,
         documents: list[DocumentReport],
         emit: Callable[[Event], None],
         table: str = "",
+        linger: float = 0.0,
+        hopeless: Callable[[], bool] = lambda: False,
     ) -> None:
         self._source, self._source_plugin = source
         self._handed_out = HandedOut(self._source_plugin)
@@ -111,15 +94,31 @@ class Intake:
         self._processors = processors
         self._fifo = fifo
         self._answers = answers
-        self._recovery = recovery
+        self._recovery = Recovery(retry_for=retry_for, stopping=stopping, emit=emit)
+        self._polling = Recovery(retry_for=retry_for, stopping=stopping, emit=emit, wait=self._poll_on)
         self._stopping = stopping
         self._documents = documents
         self._emit = emit
         self._table = table
-        self._claims_open = 0
+        self._gone = gone
+        self._claims: deque[Sequence[str]] = deque()
+        """What load was asked to claim and has not answered yet, in order."""
         self._finished = False
-        self.fenced: set[str] = set()
-        """Partitions that another instance took over; load adds to it, and no more chunks of them are made."""
+        self._ended = False
+        self._stream = Stream(
+            source=source,
+            fifo=fifo,
+            answers=answers,
+            gone=gone,
+            linger=linger,
+            make=self._chunk_of_messages,
+            poll=self._poll,
+            heed=self._heed,
+            hopeless=hopeless,
+            emit=emit,
+        )
+        self._source.drain = self._stream.drain
+        self._source.lost = self._stream.lost
 
     def run(self) -> None:
         """Until the source ends or the run stops. Closes what it opened.
@@ -129,20 +128,28 @@ class Intake:
                 reads them again.
         """
         try:
-            self._recovery.until_done("source", self._open, restore=self._close_source)
-            for processor, plugin in self._processors:
-                blame(plugin, processor.open)
-            while not self._stopping.is_set() and not self._finished and self._step():
-                pass
+            self._until_the_end()
             self._fifo.put(End())
             while not self._finished:  # The source is told of the last commits too.
                 self._listen(wait=True)
-        except (Closed, Stopped):
+        except Closed:
             log.debug("intake stops: the run is over")
         finally:
+            self._stream.end()
             self._close_source()
             for processor, plugin in self._processors:
                 blame(plugin, processor.close)
+
+    def _until_the_end(self) -> None:
+        try:
+            self._recovery.until_done("source", self._open, restore=self._close_source)
+            for processor, plugin in self._processors:
+                blame(plugin, processor.open)
+            while not (self._stopping.is_set() or self._finished or self._ended):
+                self._step()
+            self._stream.hand_over()
+        except Stopped:
+            log.debug("stopped while waiting")
 
     def _open(self) -> None:
         blame(self._source_plugin, self._source.open)
@@ -150,19 +157,47 @@ class Intake:
     def _close_source(self) -> None:
         blame(self._source_plugin, self._source.close)
 
-    def _step(self) -> bool:
-        """Read one item and deal with it. False when the source has ended."""
+    def _step(self) -> None:
+        """Hand over what has gathered, or read one item and deal with it."""
         self._listen(wait=False)
-        item = self._recovery.until_done("source", self._read, restore=self._reopen)
+        self._stream.look_after()
+        if self._stream.ready:
+            self._stream.hand_over()
+            return
+        patience = self._stream.patience
+        if patience is None:
+            patience = 0.0 if self._claims else self.IDLE
+        item = self._recovery.until_done("source", partial(self._read, patience), restore=self._reopen)
+        if item is None and self._claims:
+            self._listen(wait=True)
+        self._take(item)
+
+    def _poll(self, seconds: float) -> None:
+        """Keep the source alive while nothing can be handed over."""
+        self._listen(wait=False)
+        if self._ended:
+            self._listen(wait=True)
+        else:
+            self._take(self._recovery.until_done("source", partial(self._read, seconds), restore=self._reopen))
+
+    def _poll_on(self, seconds: float) -> bool:
+        """Let time pass, keeping the source alive. Whether the run was asked to stop."""
+        until = time.monotonic() + seconds
+        while not self._stopping.is_set() and (left := until - time.monotonic()) > 0:
+            self._stream.pause()
+            self._poll(min(left, POLL))
+        return self._stopping.is_set()
+
+    def _take(self, item: Item | None) -> None:
         match item:
             case None:
-                if self._claims_open:
-                    self._listen(wait=True)
+                return
             case EndOfSource():
-                return False
+                self._ended = True
             case Assigned(partitions):
                 self._handed_out.assigned(partitions)
-                self._claims_open += 1
+                self._stream.assigned(partitions)
+                self._claims.append(partitions)
                 self._fifo.put(Claim(partitions))
             case Skipped(name, note):
                 self._documents.append(DocumentReport(name, "skipped", note, self._table))
@@ -174,13 +209,13 @@ class Intake:
             case Document() | Rows():
                 self._document(item)
             case Messages():
-                self._messages(item)
+                self._handed_out.messages(item)
+                self._stream.add(item)
             case _:
                 raise broken(self._source_plugin, f"read gave {item!r:.60}, which is none of the things that it may give")
-        return True
 
-    def _read(self) -> Item | None:
-        return blame(self._source_plugin, lambda: self._source.read(self.IDLE))
+    def _read(self, seconds: float) -> Item | None:
+        return blame(self._source_plugin, lambda: self._source.read(seconds))
 
     def _reopen(self) -> None:
         self._close_source()
@@ -188,30 +223,44 @@ class Intake:
 
     def _listen(self, *, wait: bool) -> None:
         """Take in load's answers; with `wait`, at most `IDLE` seconds for the first."""
+        while self._stream.deferred:
+            self._heed(self._stream.deferred.pop(0))
         while True:
             try:
                 answer = self._answers.get(block=wait, timeout=self.IDLE if wait else None)
             except queue.Empty:
                 return
             wait = False
-            match answer:
-                case Claimed(positions, schema):
-                    self._claims_open -= 1
-                    if schema is not None and self._parser is not None:
-                        parser, plugin = self._parser
-                        blame(plugin, partial(parser.expect, schema))
-                    blame(self._source_plugin, partial(self._source.seek, positions))
-                case Committed(positions):
-                    blame(self._source_plugin, partial(self._source.commit, positions))
-                case Finished():
-                    self._finished = True
+            self._heed(answer)
 
-    def _messages(self, messages: Messages) -> None:
-        self._handed_out.messages(messages)
+    def _heed(self, answer: Answer) -> None:
+        match answer:
+            case Claimed(positions, schema):
+                self._stream.claimed(self._claims.popleft())
+                if schema is not None and self._parser is not None:
+                    parser, plugin = self._parser
+                    blame(plugin, partial(parser.expect, schema))
+                blame(self._source_plugin, partial(self._source.seek, positions))
+            case Committed(positions):
+                blame(self._source_plugin, partial(self._source.commit, positions))
+            case Drained():
+                log.debug("a drain was over after it was given up")
+            case Finished():
+                self._finished = True
+                self._stream.end()
+
+    def _chunk_of_messages(self, messages: Messages) -> Chunk:
+        """What the parser and the processors make of messages. A parser whose environment fails (a registry of schemas) is waited for."""
         parser, plugin = self._a_parser()
-        parsed = blame(plugin, lambda: parser.parse_messages(messages))
+        if not len(messages):  # A position that moves over what is no message, such as a transaction's marker.
+            return Chunk(messages, Parsed(None, 0), messages.first, messages.next)
+
+        def parse() -> Parsed:
+            return blame(plugin, lambda: parser.parse_messages(messages))
+
+        parsed = self._polling.until_done(plugin.spec.name, parse, restore=lambda: None)
         check_step(plugin, parsed, "parse_messages", records=len(messages))
-        self._hand_over(Chunk(messages, parsed, messages.first, messages.next))
+        return self._processed(Chunk(messages, parsed, messages.first, messages.next))
 
     def _document(self, document: Document | Rows) -> None:
         self._handed_out.document(document)
@@ -222,7 +271,8 @@ class Intake:
             for chunk in self._chunks_of(document, line):
                 if self._stopping.is_set():
                     return
-                self._hand_over(chunk)
+                self._fifo.put(self._processed(chunk))
+                self._emit(ChunkRead(chunk.records, chunk.nbytes))
         except (DataError, FencedError, RetryableError) as error:
             self._failed(line, error, atomic=document.atomic)
             return
@@ -265,7 +315,7 @@ class Intake:
         *,
         ends: bool = False,
     ) -> Chunk:
-        if stream_of(document.partition) in self.fenced:
+        if stream_of(document.partition) in self._gone:
             raise FencedError([document.name], hint=TAKEN_OVER)
         return Chunk(
             source=document,
@@ -277,12 +327,13 @@ class Intake:
             atomic=document.atomic,
         )
 
-    def _hand_over(self, chunk: Chunk) -> None:
-        """Run the processors over a chunk and give it to load; waits while too much is in flight."""
+    def _processed(self, chunk: Chunk) -> Chunk:
+        """Run the processors over a chunk."""
         judge = self._decoder
         chunk.refusals = [Refusal(r.index, r, "parse", judge.spec.name, judge.version) for r in chunk.step.rejects]
         if chunk.step.data is not None and chunk.step.data.num_rows:
-            batch: Batch | None = Batch(chunk.step.data, chunk.step.origin, chunk.source)
+            first = None if isinstance(chunk.source, Messages) else next(iter(chunk.first.values())).offset
+            batch: Batch | None = Batch(chunk.step.data, chunk.step.origin, chunk.source, first)
             for processor, plugin in self._processors:
                 if batch is None:
                     break
@@ -290,8 +341,7 @@ class Intake:
             if batch is not None and len(batch):
                 chunk.batches = [batch]
         self._hold_back(chunk)
-        self._fifo.put(chunk)
-        self._emit(ChunkRead(chunk.records, chunk.nbytes))
+        return chunk
 
     def _process(self, chunk: Chunk, batch: Batch, processor: Processor, plugin: Plugin[ProcessorSpec]) -> Batch | None:
         processed = blame(plugin, lambda: processor.process(batch))

@@ -7,6 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ddpm_core.errors import FatalError
+
+
+class TooManyRejectsError(FatalError):
+    """What is rejected is hardly bad rows. Nothing of the group at hand is committed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:

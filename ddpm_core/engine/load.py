@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
+from ddpm_core.engine.answers import Answer, Claimed, Drained, Finished
 from ddpm_core.engine.chunk import Chunk
 from ddpm_core.engine.delivery import Delivery, reasons, streams
-from ddpm_core.engine.fifo import Abandon, Claim, Closed, End, Fifo
-from ddpm_core.engine.intake import TAKEN_OVER, Answer, Claimed, Finished
+from ddpm_core.engine.fifo import Abandon, Claim, Closed, Drain, End, Fifo
+from ddpm_core.engine.intake import TAKEN_OVER
+from ddpm_core.engine.limit import TooManyRejectsError
 from ddpm_core.engine.report import Report
 from ddpm_core.engine.sink_slot import Landed
 from ddpm_core.errors import FatalError, FencedError
 from ddpm_core.plugin.events import ChunkCommitted, Event
 from ddpm_core.records import Rows
+
+log = logging.getLogger("ddpm.engine.load")
+
+HELD_EVERY = 10.0
+"""Seconds after which a run that is held says so again."""
 
 
 class Load:
@@ -25,9 +34,11 @@ class Load:
         delivery: What knows the commit order.
         fifo: Where chunks and claims come from.
         answers: Where intake listens.
-        fenced: Intake's set of partitions that are another instance's.
+        gone: Intake's set of partitions that another instance has; one is taken out when it is claimed.
         report: Where what landed is counted.
-        stopping: Set when the run is to end early: the group at hand is finished, no other is begun.
+        stopping: Set when the run is to end early: the group at hand is finished.
+        drains: Whether what is in flight is delivered then, until intake's `End`. If not, no other group is begun.
+        holds: Whether too many rejects keep the run where it is, until it is stopped, instead of ending it.
         emit: Told what happens.
         transaction_bytes: Bytes, as read or as decoded, in one transaction, at most, where more than one chunk waits.
         transaction_seconds: How long a transaction that holds less may stay open for more to come.
@@ -39,17 +50,21 @@ class Load:
         *,
         fifo: Fifo,
         answers: queue.SimpleQueue[Answer],
-        fenced: set[str],
+        gone: set[str],
         report: Report,
         stopping: threading.Event,
         emit: Callable[[Event], None],
         transaction_bytes: int = 4 << 20,
         transaction_seconds: float = 0.0,
+        drains: bool = False,
+        holds: bool = False,
     ) -> None:
         self._delivery = delivery
         self._fifo = fifo
         self._answers = answers
-        self._fenced = fenced
+        self._gone = gone
+        self._drains = drains
+        self._holds = holds
         self._report = report
         self._stopping = stopping
         self._emit = emit
@@ -76,7 +91,7 @@ class Load:
             self._answers.put(Finished())
 
     def _until_the_end(self) -> None:
-        while not self._stopping.is_set():
+        while self._drains or not self._stopping.is_set():
             try:
                 item = self._fifo.take(self._transaction_bytes)
             except Closed:
@@ -88,11 +103,19 @@ class Load:
                     self.ended = True
                     return
                 case Claim(partitions):
+                    self._gone.difference_update(partitions)
                     self._answers.put(Claimed(*self._delivery.claim(partitions)))
+                case Drain(partitions, number):
+                    self._count(self._delivery.settle())
+                    self._delivery.give_up(partitions)
+                    self._answers.put(Drained(number))
                 case Abandon(document, error, atomic):
                     self._abandon(document.name, error, atomic=atomic)
                 case chunks:
-                    self._deliver(chunks)
+                    try:
+                        self._deliver(chunks)
+                    except TooManyRejectsError as error:
+                        self._hold(error)
                     self._fifo.release(chunks)
 
     def _deliver(self, chunks: list[Chunk]) -> None:
@@ -114,9 +137,9 @@ class Load:
                 self._ended += [chunk for chunk in left if chunk.ends]
                 self._note_landed_by_others()
             except FencedError as error:
-                self._fenced.update(error.partitions)
+                self._gone.update(error.partitions)
                 self._blame_fence(left, error)
-                if not any(streams(chunk) & self._fenced for chunk in left):  # The sink contradicts itself.
+                if not any(streams(chunk) & self._gone for chunk in left):  # The sink contradicts itself.
                     raise
                 left = self._ours(left)
             else:
@@ -124,11 +147,21 @@ class Load:
 
     def _ours(self, chunks: Sequence[Chunk]) -> list[Chunk]:
         """What is left of these without the partitions that are another instance's."""
-        return [chunk for chunk in (chunk.without(self._fenced) for chunk in chunks) if chunk is not None]
+        return [chunk for chunk in (chunk.without(self._gone) for chunk in chunks) if chunk is not None]
+
+    def _hold(self, error: TooManyRejectsError) -> NoReturn:
+        """An endless run that rejects too much keeps still, with its positions where they are, until somebody looks."""
+        if not self._holds:
+            raise error
+        self._delivery.abandon()
+        while not self._stopping.is_set():
+            log.error("held: %s. Nothing is lost: stop it, change the rule or the limit, and start it again.", error.message)
+            self._stopping.wait(HELD_EVERY)
+        raise error
 
     def _blame_fence(self, chunks: Sequence[Chunk], error: FencedError) -> None:
         for chunk in chunks:
-            if chunk.document is not None and streams(chunk) & self._fenced:
+            if chunk.document is not None and streams(chunk) & self._gone:
                 known = FencedError([chunk.document.name], hint=TAKEN_OVER)
                 known.__cause__ = error
                 chunk.document.status, chunk.document.error = "failed", known

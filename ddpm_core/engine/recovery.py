@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from ddpm_core.engine.breaker import Breaker
 from ddpm_core.errors import FatalError, RetryableError
 from ddpm_core.plugin.events import Event, Recovered, Waiting
 
@@ -25,6 +26,7 @@ class Recovery:
         retry_for: Seconds from the first failure after which it gives up; None never does.
         stopping: Set when the user wants to stop; ends every wait.
         emit: Told of each wait and of each recovery.
+        wait: Spends the seconds between two tries, and says whether the run was asked to stop; set when something is to go on meanwhile.
         clock: Monotonic seconds.
     """
 
@@ -37,20 +39,22 @@ class Recovery:
         retry_for: float | None,
         stopping: threading.Event,
         emit: Callable[[Event], None],
+        wait: Callable[[float], bool] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._retry_for = retry_for
-        self._stopping = stopping
+        self._pass_time = stopping.wait if wait is None else wait
         self._emit = emit
         self._clock = clock
 
-    def until_done(self, who: str, action: Callable[[], T], *, restore: Callable[[], None]) -> T:
+    def until_done(self, who: str, action: Callable[[], T], *, restore: Callable[[], None], breaker: Breaker | None = None) -> T:
         """What `action` returns, however often it takes.
 
         Args:
             who: Whose action it is, for messages.
             action: May raise `RetryableError`; every other error goes through.
             restore: Called before each further try: roll back, reopen, read the positions. May raise `RetryableError` too.
+            breaker: Told of each try.
 
         Raises:
             FatalError: It did not work for `retry_for` seconds; the last error says why.
@@ -61,15 +65,19 @@ class Recovery:
         except RetryableError as error:
             last = error
         began, longest = self._clock(), self.FIRST_WAIT
+        breaker = breaker or Breaker()
         while True:
+            breaker.failed()
             self._wait(who, last, began, longest)
             longest = min(longest * 2, self.LONGEST_WAIT)
+            breaker.probing()
             try:
                 restore()
                 result = action()
             except RetryableError as error:
                 last = error
                 continue
+            breaker.succeeded()
             self._emit(Recovered(who, self._clock() - began))
             return result
 
@@ -82,5 +90,5 @@ class Recovery:
         if self._retry_for is not None:
             seconds = min(seconds, self._retry_for - spent)
         self._emit(Waiting(who, error.message, seconds))
-        if self._stopping.wait(seconds):
+        if self._pass_time(seconds):
             raise Stopped

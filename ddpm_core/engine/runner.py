@@ -9,13 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from ddpm_core.engine.build import Pipeline
+from ddpm_core.engine.answers import Answer, Committed
+from ddpm_core.engine.build import Pipeline, SinkUse
 from ddpm_core.engine.dead_letter_file import DeadLetterFile
 from ddpm_core.engine.delivery import Delivery
 from ddpm_core.engine.fifo import Fifo
-from ddpm_core.engine.intake import Answer, Committed, Intake
-from ddpm_core.engine.limit import RejectLimit
+from ddpm_core.engine.intake import Intake
+from ddpm_core.engine.letter_box import LetterBox
+from ddpm_core.engine.limit import RejectLimit, TooManyRejectsError
 from ddpm_core.engine.load import Load
 from ddpm_core.engine.recovery import Recovery, Stopped
 from ddpm_core.engine.report import Report
@@ -23,13 +26,25 @@ from ddpm_core.engine.sink_slot import SinkSlot
 from ddpm_core.errors import ConfigError, DdpmError
 from ddpm_core.plugin.events import Event, RunEnded, RunStarted
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ddpm_core.engine.routing import Route
+
 log = logging.getLogger("ddpm.engine")
 
 IN_FLIGHT_BYTES = 4 << 20
 """Bytes that may be read or decoded and not committed yet, where sinks want no larger rounds. What bounds the memory of a run."""
 
+STREAM_IN_FLIGHT_BYTES = 32 << 20
+"""The same for sources that never end, whose messages come in bursts and whose sinks pause: with what is in it twice (as messages and as
+rows) and what the client has fetched, a run stays well below half a gigabyte."""
+
 CANCEL_AFTER = 5.0
 """Seconds that a transaction in progress gets to end when the user stops the run."""
+
+DRAIN_SECONDS = 8.0
+"""Seconds that everything in flight gets to land when a run of an endless source is stopped."""
 
 
 class Runner:
@@ -47,12 +62,19 @@ class Runner:
         self._over = threading.Event()
         transaction_bytes = min(use.sink.transaction_bytes for use in pipeline.sinks)
         transaction_seconds = min(use.sink.transaction_seconds for use in pipeline.sinks)
+        settings = pipeline.settings
+        self._streams = pipeline.source[1].spec.endless
+        in_flight = settings.in_flight_bytes or (STREAM_IN_FLIGHT_BYTES if self._streams else IN_FLIGHT_BYTES)
         # While a transaction waits for more, there must be room for it.
-        self._fifo = Fifo(max(transaction_bytes, IN_FLIGHT_BYTES) if transaction_seconds > 0 else IN_FLIGHT_BYTES)
+        self._fifo = Fifo(max(transaction_bytes, in_flight) if transaction_seconds > 0 else in_flight)
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._report = Report(pipeline.name, target=pipeline.target)
-        recovery = Recovery(retry_for=pipeline.settings.retry_for, stopping=self._stopping, emit=self._emit)
-        settings = pipeline.settings
+        recovery = Recovery(retry_for=settings.retry_for, stopping=self._stopping, emit=self._emit)
+        gone: set[str] = set()
+        if pipeline.dead_letters is None:
+            self._letter_box = LetterBox(DeadLetterFile(settings.dead_letter_file))
+        else:
+            self._letter_box = LetterBox(*pipeline.dead_letters, takes_all=True)
         self._delivery = Delivery(
             [
                 SinkSlot(
@@ -60,13 +82,17 @@ class Runner:
                     use.sink,
                     use.plugin,
                     RejectLimit(share=settings.reject_share, in_a_row=settings.reject_run),
+                    self._emit,
+                    _route(use, pipeline.columns),
                 )
                 for use in pipeline.sinks
             ],
             pipeline=pipeline.name,
             table=pipeline.table,
+            encoding=pipeline.parser[1].spec.name if pipeline.parser is not None else "",
             recovery=recovery,
-            dead_letter_file=DeadLetterFile(settings.dead_letter_file),
+            letter_box=self._letter_box,
+            gone=gone,
             fail_on_reject=settings.on_error == "fail",
             acknowledge=lambda positions: self._answers.put(Committed(positions)),
         )
@@ -76,22 +102,27 @@ class Runner:
             processors=pipeline.processors,
             fifo=self._fifo,
             answers=self._answers,
-            recovery=recovery,
+            gone=gone,
+            retry_for=settings.retry_for,
             stopping=self._stopping,
             documents=self._report.documents,
             emit=self._emit,
             table=pipeline.table,
+            linger=settings.linger,
+            hopeless=lambda: self._delivery.hopeless,
         )
         self._load = Load(
             self._delivery,
             fifo=self._fifo,
             answers=self._answers,
-            fenced=self._intake.fenced,
+            gone=gone,
             report=self._report,
             stopping=self._stopping,
             emit=self._emit,
             transaction_bytes=transaction_bytes,
             transaction_seconds=transaction_seconds,
+            drains=self._streams,
+            holds=settings.endless,
         )
 
     def run(self) -> Report:
@@ -120,7 +151,7 @@ class Runner:
                 # A source that is blocked in a read (standard input) cannot be woken; its thread ends with the process.
                 reader.join(timeout=2.0 if self._stopping.is_set() or errors else None)
                 self._delivery.close()
-        if self._delivery.used_dead_letter_file:
+        if self._letter_box.used and self._pipeline.dead_letters is None:
             self._report.dead_letter_file = str(self._pipeline.settings.dead_letter_file)
         self._report.seconds = time.monotonic() - began
         self._conclude(errors)
@@ -128,7 +159,10 @@ class Runner:
         return self._report
 
     def stop(self) -> None:
-        """Ask the run to end: the transaction in progress is finished, no other is begun. Safe from any thread and from signals."""
+        """Ask the run to end. Safe from any thread and from signals.
+
+        The transaction in progress is finished and no other is begun; of an endless source, what is in flight is delivered first.
+        """
         if self._stopping.is_set():
             return
         self._stopping.set()
@@ -136,9 +170,11 @@ class Runner:
 
     def _wind_down(self) -> None:
         """Wake both threads; if a sink is blocked for longer than it may, break its call off."""
+        if self._streams and self._over.wait(DRAIN_SECONDS):
+            return
         self._fifo.close()
-        if not self._over.wait(CANCEL_AFTER):
-            log.warning("the transaction in progress did not end within %s s and is rolled back", CANCEL_AFTER)
+        if not self._over.wait(1.0 if self._streams else CANCEL_AFTER):
+            log.warning("the transaction in progress did not end in time and is rolled back")
             self._delivery.cancel()
 
     def _read(self, errors: list[BaseException]) -> None:
@@ -161,9 +197,10 @@ class Runner:
         if unexpected is not None and not self._stopping.is_set():
             raise unexpected
         known = next((e for e in errors if isinstance(e, DdpmError)), None)
+        held = isinstance(known, TooManyRejectsError)
         if self._stopping.is_set():
             report.status = "landed" if self._load.ended else "stopped"
-        if known is not None and not self._stopping.is_set():
+        if known is not None and (held or not self._stopping.is_set()):
             report.error = known
             report.status = "failed"
             self._mark_unfinished(known)
@@ -188,6 +225,14 @@ def tell(observers: Sequence[Callable[[Event], None]], event: Event) -> None:
             observer(event)
         except Exception:
             log.exception("an observer failed; the run goes on")
+
+
+def _route(use: SinkUse, columns: pa.Schema | None) -> Route | None:
+    if not use.when:
+        return None
+    from ddpm_core.engine.routing import Route  # DuckDB comes with it, which a run without conditions may not need.
+
+    return Route(use.when, where=f"sink {use.name}, when", columns=columns)
 
 
 @contextmanager

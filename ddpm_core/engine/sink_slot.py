@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ddpm_core.engine.blame import blame
+from ddpm_core.engine.breaker import Breaker
 from ddpm_core.engine.chunk import Chunk, Refusal
 from ddpm_core.engine.contract import check_claimed
 from ddpm_core.engine.limit import Counted, RejectLimit
 from ddpm_core.errors import FatalError, RetryableError
+from ddpm_core.plugin.events import BreakerChanged, Event
 from ddpm_core.plugin.sink import Sink
 from ddpm_core.plugin.specs import Plugin, SinkSpec
 from ddpm_core.records import DeadLetter, Positions, stream_of
+
+if TYPE_CHECKING:
+    from ddpm_core.engine.routing import Route
 
 T = TypeVar("T")
 
@@ -46,16 +51,27 @@ class SinkSlot:
     Attributes:
         name: The sink's name in the pipeline.
         positions: What this sink has committed, as far as is known.
+        route: Which rows go to it; None: all do.
     """
 
-    def __init__(self, name: str, sink: Sink, plugin: Plugin[SinkSpec], limit: RejectLimit) -> None:
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        plugin: Plugin[SinkSpec],
+        limit: RejectLimit,
+        emit: Callable[[Event], None] = lambda _: None,
+        route: Route | None = None,
+    ) -> None:
         self.name = name
         self.sink = sink
         self.plugin = plugin
         self.limit = limit
+        self.route = route
         self.positions: Positions = {}
         self.claimed: list[str] = []
         self.round = Round()
+        self.breaker = Breaker(lambda state: emit(BreakerChanged(name, state)))
 
     def call(self, method: Callable[[], T]) -> T:
         """Call into the plugin; an error that is none of DDPM's becomes a `PluginError` that names it."""
@@ -98,6 +114,11 @@ class SinkSlot:
                     f"{self.name} no longer has what had landed of {partition}",
                     hint="Its table was dropped or replaced, or the server lost commits. Run the same command again.",
                 )
+
+    def forget(self, partitions: Sequence[str]) -> None:
+        """What is known of these is out of date."""
+        again = set(partitions)
+        self.positions = {name: at for name, at in self.positions.items() if name not in again and stream_of(name) not in again}
 
     def give_up(self, partitions: Sequence[str]) -> None:
         """These are another instance's now: forget the round, and never claim them again."""

@@ -12,7 +12,8 @@ from ddpm_core.records import DeadLetter
 class DeadLetterStore(ABC):
     """Keeps dead letters that do not go into the rows' own transaction, and finds them again. Used from one thread.
 
-    A letter is known by its `id`. It may be written twice (after a crash), and is then shown once.
+    A letter is known by its `id`. There may be several entries of one id, and the letter is shown once, as the one of them that
+    `supersedes` the others says: a crash writes a letter twice, and a replay adds what became of it.
     """
 
     @abstractmethod
@@ -28,23 +29,37 @@ class DeadLetterStore(ABC):
     def append(self, letters: Sequence[DeadLetter]) -> None:
         """Add these, and return when they are durable. Called before the rows' transaction is committed, within at most 10 s.
 
+        A replay calls it too, for letters that failed again: they have the id that they had, and more `attempts`.
+
         Raises:
             RetryableError: They may not be durable; the engine rolls the rows back and writes both again.
         """
 
     @abstractmethod
     def find(self, wanted: DeadLetterFilter) -> Iterator[DeadLetter]:
-        """The dead letters that are wanted, newest first, each once. May read all of them; keeps no more than `wanted.limit` in memory."""
+        """The dead letters that are wanted, newest first, each once. May read all of them; keeps no more than `wanted.limit` in memory.
+
+        Read to its end or closed before anything else of the store is called.
+        """
 
     @abstractmethod
     def mark_replayed(self, letters: Sequence[DeadLetter]) -> None:
-        """Note that these got through when they were sent again. Where they landed is known by the target's own positions: losing a mark
-        is no harm."""
+        """Note that these got through when they were sent again, at their `replayed_at`. Where they landed is known by the target's own
+        positions: losing a mark is no harm."""
 
     @abstractmethod
     def purge(self, letters: Sequence[DeadLetter]) -> int:
-        """Remove these for good. Returns how many there were."""
+        """Remove these for good, with every entry of their ids. Returns how many there were."""
 
     @abstractmethod
     def close(self) -> None:
         """Give everything back. Safe without `open` and when called again."""
+
+
+def supersedes(entry: DeadLetter, known: DeadLetter) -> bool:
+    """Whether of two entries of one id this one, which was written later, is what the letter is now.
+
+    More attempts win over fewer, and of the same number one that got through wins over one that is open: a run that crashed may
+    write a letter once more after it was replayed.
+    """
+    return (entry.attempts, entry.replayed_at is not None) >= (known.attempts, known.replayed_at is not None)

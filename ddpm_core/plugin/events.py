@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -69,6 +69,22 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """A sink's circuit breaker is `closed`, `open` (it failed again and again) or `half_open` (one more try is under way)."""
+
+    who: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsChanged:
+    """Partitions came to this run (`assigned`) or left it (`revoked`, `lost`, or `taken` at a sink by another instance)."""
+
+    change: str
+    partitions: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
     """The run is over. `status`: `landed`, `dead_letters`, `stopped` or `failed`."""
 
@@ -76,4 +92,15 @@ class RunEnded:
     status: str
 
 
-Event: TypeAlias = RunStarted | DocumentStarted | DocumentEnded | ChunkRead | ChunkCommitted | Waiting | Recovered | RunEnded
+Event: TypeAlias = (
+    RunStarted
+    | DocumentStarted
+    | DocumentEnded
+    | ChunkRead
+    | ChunkCommitted
+    | Waiting
+    | Recovered
+    | BreakerChanged
+    | PartitionsChanged
+    | RunEnded
+)

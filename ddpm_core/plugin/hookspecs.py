@@ -72,7 +72,7 @@ class HookSpecs:
 
     @_hookspec
     def ddpm_event(self, event: Event) -> None:
-        """Something happened in a run: `Event` is one of eight classes. Called after the fact, from the engine's threads.
+        """Something happened in a run: `Event` is one of ten classes. Called after the fact, from the engine's threads.
 
         An observer can never affect the run: what it raises is logged once and otherwise ignored. It must return quickly.
 

@@ -8,9 +8,11 @@ leaves nothing. The compare-and-set comes last in a transaction: an instance tha
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any, Literal, Protocol
 
 from ddpm_core.errors import FencedError
@@ -21,10 +23,15 @@ DEAD_LETTERS = "_ddpm_dead_letters"
 
 DEAD_LETTER_COLUMNS = (
     "id", "pipeline", "target", "source", "partition", "record_offset", "byte_offset", "stage", "reason", "message", "plugin",
-    "plugin_version", "sink", "payload", "payload_kind", "view", "attempts", "created_at",
+    "plugin_version", "sink", "payload", "payload_kind", "view", "attempts", "created_at", "format", "message_key", "message_headers",
+    "message_timestamp", "replayed_at",
 )  # fmt: skip
 """The columns of `_ddpm_dead_letters`, in their order."""
-_MAY_BE_NULL = ("byte_offset", "view")
+_MAY_BE_NULL = ("byte_offset", "view", "message_key", "message_headers", "message_timestamp", "replayed_at")
+_FIELDS = {
+    "record_offset": "offset", "message_key": "key", "message_headers": "headers", "message_timestamp": "timestamp",
+}  # fmt: skip
+"""Column -> field of a `DeadLetter`, where the two are not called the same: SQL and people would stumble over the field's name."""
 _POSITION_KEY = ("pipeline", "target", "partition")
 
 PIECE_LETTERS = 2_000
@@ -132,6 +139,11 @@ class Ledger:
         if not d.transactional_ddl:
             self._create_dead_letters()
 
+    def knows(self, pipeline: str) -> bool:
+        """Whether this pipeline, which may be another, has a position in the target."""
+        sql = f"SELECT 1 FROM {self._positions} WHERE {self._of_target}"
+        return bool(self._sink.fetch(sql, [pipeline, self._key[1]]))
+
     def forget(self) -> None:
         """Forget what this instance has claimed."""
         self._epochs.clear()
@@ -189,12 +201,25 @@ class Ledger:
         """
         reached = Reached(dict(self._epochs), dict(self._stored))
         owned: set[str] = set()
-        for partition in sorted(positions):  # Always in the same order, so that two instances cannot deadlock.
+        new: Positions = {}
+        at_once = [
+            name for name in sorted(positions) if stream_of(name) == name and reached.epochs.get(name) and name in reached.stored
+        ]
+        if at_once:
+            self._move_at_once(at_once, positions, reached)
+        for partition in sorted(
+            positions.keys() - set(at_once)
+        ):  # Always in the same order, so that two instances cannot deadlock.
             stream = stream_of(partition)
             if stream not in owned:
                 self._own(stream, reached)
                 owned.add(stream)
-            self._move(partition, positions[partition], reached)
+            if self._dialect.arrays and partition not in reached.stored:
+                new[partition] = positions[partition]
+            else:
+                self._move(partition, positions[partition], reached)
+        if new:
+            self._insert_all(new, reached)
         return reached
 
     def committed(self, reached: Reached) -> None:
@@ -235,6 +260,46 @@ class Ledger:
         if not won:
             raise FencedError([stream])
 
+    def _move_at_once(self, partitions: Sequence[str], positions: Positions, reached: Reached) -> None:
+        """Compare and set partitions without generations: ownership and offset in one statement each, or in one for all."""
+        d, q, p = self._dialect, self._quote, self._dialect.placeholder
+        details = [json.dumps(positions[name].detail, ensure_ascii=False, sort_keys=True) for name in partitions]
+        rows = [
+            (positions[name].offset, detail, name, reached.epochs[name], reached.stored[name])
+            for name, detail in zip(partitions, details, strict=True)
+        ]
+        if d.arrays:
+            kinds = (d.integer, d.text, d.text, d.integer, d.integer)
+            given = ", ".join(f"unnest({p}::{kind}[]) AS {q(name)}" for kind, name in zip(kinds, "odnes", strict=True))
+            won = self._sink.change(
+                f"UPDATE {self._positions} AS kept SET {q('next_offset')} = given.{q('o')}, {q('detail')} = given.{q('d')}, {self._touched()} "
+                f"FROM (SELECT {given}) AS given WHERE {self._of_target} AND kept.{q('partition')} = given.{q('n')} "
+                f"AND kept.{q('epoch')} = given.{q('e')} AND kept.{q('next_offset')} = given.{q('s')}",
+                [*[list(column) for column in zip(*rows, strict=True)], *self._key],
+            )
+        else:
+            won = sum(
+                self._sink.change(
+                    f"UPDATE {self._positions} SET {self._is('next_offset')}, {self._is('detail')}, {self._touched()} "
+                    f"WHERE {self._of_target} AND {self._is('partition')} AND {self._is('epoch')} AND {self._is('next_offset')}",
+                    [offset, detail, *self._key, *rest],
+                )
+                for offset, detail, *rest in rows
+            )
+        if won != len(rows):
+            raise FencedError(self._not_ours(partitions, reached))
+        reached.stored.update({name: positions[name].offset for name in partitions})
+
+    def _not_ours(self, partitions: Sequence[str], reached: Reached) -> list[str]:
+        """Which of these another instance has claimed or moved. Those that this transaction has moved itself stand at other offsets: the
+        epoch tells, and an offset that somebody moved under the same epoch is a second instance's too."""
+        rows = self._sink.fetch(
+            f"SELECT {self._quote('partition')}, {self._quote('epoch')} FROM {self._positions} WHERE {self._of_target}", self._key
+        )
+        epochs = {name.decode() if isinstance(name, bytes) else str(name): int(epoch) for name, epoch in rows}
+        taken = [name for name in partitions if epochs.get(name) != reached.epochs[name]]
+        return taken or list(partitions)
+
     def _move(self, partition: str, position: Position, reached: Reached) -> None:
         """Compare and set: from the offset that this instance knows to the new one."""
         detail = json.dumps(position.detail, ensure_ascii=False, sort_keys=True)
@@ -249,6 +314,21 @@ class Ledger:
         if not won:
             raise FencedError([stream_of(partition)])
         reached.stored[partition] = position.offset
+
+    def _insert_all(self, positions: Positions, reached: Reached) -> None:
+        """New generations in one statement: a replay of dead letters has a thousand of them in a transaction."""
+        p, q, d = self._dialect.placeholder, self._quote, self._dialect
+        names = [q(name) for name in (*_POSITION_KEY, "next_offset", "epoch", "detail", "updated_at")]
+        rows = f"unnest({p}::{d.text}[]), unnest({p}::{d.integer}[]), 0, unnest({p}::{d.text}[]), {d.now}"
+        details = [json.dumps(position.detail, ensure_ascii=False, sort_keys=True) for position in positions.values()]
+        made = self._sink.fetch(
+            f"INSERT INTO {self._positions} ({', '.join(names)}) SELECT {p}, {p}, {rows} ON CONFLICT DO NOTHING RETURNING {q('partition')}",
+            [*self._key, list(positions), [position.offset for position in positions.values()], details],
+        )
+        taken = {stream_of(partition) for partition in positions.keys() - {str(name) for (name,) in made}}
+        if taken:
+            raise FencedError(sorted(taken))
+        reached.stored.update({partition: position.offset for partition, position in positions.items()})
 
     def _insert(self, partition: str, offset: int, epoch: int, detail: str) -> int:
         values = [*self._key, partition, offset, epoch, detail]
@@ -288,17 +368,58 @@ class Ledger:
             "view": d.json,
             "attempts": d.integer,
             "created_at": d.timestamp,
+            "message_key": d.bytes,
+            "message_timestamp": d.integer,
+            "replayed_at": d.timestamp,
         }
         return {name: special.get(name, d.text) for name in DEAD_LETTER_COLUMNS}
 
     def _value(self, letter: DeadLetter, column: str) -> Any:
-        """A dead letter's value for one column. Text that no database holds is escaped: the payload has the original."""
-        if column == "target":
-            return self._target
-        value = getattr(letter, "offset" if column == "record_offset" else column)
-        if isinstance(value, str) and column != "view":
-            return value.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
-        return value
+        return self._target if column == "target" else letter_value(letter, column)
+
+
+def letter_value(letter: DeadLetter, column: str) -> Any:
+    """A dead letter's value for one column. Text that no database holds is escaped: the payload has the original."""
+    value = getattr(letter, _FIELDS.get(column, column))
+    if column == "message_headers":
+        return None if value is None else headers_as_text(value)
+    if isinstance(value, str) and column != "view":
+        return value.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+    return value
+
+
+def letter_of(row: Sequence[Any]) -> DeadLetter:
+    """The dead letter of a row of `DEAD_LETTER_COLUMNS`.
+
+    Databases without a type for a column give its text or its bytes, and times without a zone are in UTC.
+    """
+    values = {_FIELDS.get(name, name): value for name, value in zip(DEAD_LETTER_COLUMNS, row, strict=True)}
+    for name, value in values.items():
+        if name in ("payload", "key"):
+            values[name] = None if value is None else bytes(value)
+        elif isinstance(value, bytes):
+            values[name] = value.decode()
+    for name in ("created_at", "replayed_at"):
+        values[name] = _in_utc(values[name])
+    values["headers"] = None if values["headers"] is None else headers_of_text(values["headers"])
+    return DeadLetter(**values)
+
+
+def headers_as_text(headers: Sequence[tuple[str, bytes]]) -> str:
+    """A message's headers as JSON: pairs of name and value, the value in base64."""
+    return json.dumps([[name, base64.b64encode(value).decode()] for name, value in headers])
+
+
+def headers_of_text(text: str) -> tuple[tuple[str, bytes], ...]:
+    """The opposite of `headers_as_text`. Raises `ValueError` or `TypeError` for anything else."""
+    return tuple((str(name), base64.b64decode(value, validate=True)) for name, value in json.loads(text))
+
+
+def _in_utc(time: Any) -> datetime | None:
+    if time is None:
+        return None
+    known = datetime.fromisoformat(time) if isinstance(time, str) else time
+    return known.replace(tzinfo=timezone.utc) if known.tzinfo is None else known  # noqa: UP017
 
 
 def _pieces(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:

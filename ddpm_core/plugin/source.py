@@ -35,6 +35,10 @@ class Source(ABC):
             RetryableError: It is not reachable now; the engine closes, waits and opens again.
         """
 
+    def inspect(self) -> None:
+        """As `open`, for looking only: what is missing is told, and nothing is made or joined. Called instead of it; `close` follows."""
+        self.open()
+
     @abstractmethod
     def seek(self, positions: Positions) -> None:
         """Go on from where the sinks stand. Called once for each `Assigned`, in their order: it answers the oldest that is not answered

@@ -90,6 +90,8 @@ class BuildContext:
         positions_kept: Whether a sink of the pipeline keeps positions. Where none does, a source that can keeps them itself.
         shared: Where the plugins of one pipeline meet: a Kafka sink without brokers of its own writes to its source's. The source is
             built first, then processors, sinks, and the store of dead letters.
+        beside: The pipeline that this run is beside under a name of its own, or an empty string. A sink that adds rows refuses a target
+            that the other one has written to: it would hold them twice.
         worker, workers: Which of how many processes that share the source's partitions this one is, from 0.
     """
 
@@ -103,6 +105,7 @@ class BuildContext:
     bounds: ReadBounds | None = field(default_factory=ReadBounds)
     positions_kept: bool = True
     shared: dict[str, Any] = field(default_factory=dict)
+    beside: str = ""
     worker: int = 0
     workers: int = 1
 

@@ -106,6 +106,7 @@ class TableSink(EvolvingTable):
         self.begin()
         try:
             self._ledger.create()
+            self._refuse_double_rows()
             self._look_at_target()
             self._check_key()
             self.end()
@@ -230,6 +231,14 @@ class TableSink(EvolvingTable):
         self._in_round = False
         self._target_known = False
         self._emptied = False
+
+    def _refuse_double_rows(self) -> None:
+        other = self.context.beside
+        if other and self.options.mode == "append" and self._ledger.knows(other):
+            raise ConfigError(
+                f"pipeline {other} adds rows to table {self.target_name}, and {self.context.pipeline} would add the same ones again",
+                hint="Use mode upsert with a key, or a table of its own.",
+            )
 
     def _check_key(self) -> None:
         key = frozenset(self.options.key)

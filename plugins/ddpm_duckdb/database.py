@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from ddpm_core import ConfigError, Database, DeadLetter, DeadLetterFilter, LetterSpelling, kept_letters
+from ddpm_core import ConfigError, Database, LetterSpelling, LetterTables
 from ddpm_duckdb.connection import connect
 from ddpm_duckdb.errors import translated, translated_query
 from ddpm_duckdb.options import path_of
@@ -60,21 +61,33 @@ class DuckDbDatabase(Database):
             except (pa.ArrowException, OSError) as error:
                 raise ConfigError(str(error).partition("\n")[0]) from error
 
-    def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
-        connection = self._connect(write=False)
-        with translated(self._path):
+    @contextlib.contextmanager
+    def letter_tables(self, *, write: bool) -> Iterator[LetterTables]:
+        connection = self._connect(write=write)
+
+        def tables(name: str) -> dict[str, str]:
             schemas = connection.execute(
-                "SELECT schema_name FROM duckdb_tables() WHERE database_name = current_database() AND table_name = ?",
-                [self.dead_letter_table],
+                "SELECT schema_name FROM duckdb_tables() WHERE database_name = current_database() AND table_name = ?", [name]
             ).fetchall()
-            tables = {schema: f"{quote(schema)}.{self.dead_letter_table}" for (schema,) in schemas}
+            return {schema: f"{quote(schema)}.{quote(name)}" for (schema,) in schemas}
 
-            def ask(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-                # Through Arrow: Python values of TIMESTAMPTZ would need pytz.
-                found = connection.sql(sql, params=list(values)).to_arrow_table()
-                return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
+        def ask(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+            # Through Arrow: Python values of TIMESTAMPTZ would need pytz.
+            found = connection.sql(sql, params=list(values)).to_arrow_table()
+            return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
-            return kept_letters(wanted, tables, ask, quote, _SPELLING)
+        def change(sql: str, values: Sequence[Any]) -> int:
+            return int(connection.execute(sql, list(values)).fetchall()[0][0])
+
+        with translated(self._path):
+            connection.execute("BEGIN")
+            try:
+                yield LetterTables(tables(self.dead_letter_table), ask, change, quote, _SPELLING, tables(self.position_table))
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
 
     def close(self) -> None:
         connection, self._connection = self._connection, None

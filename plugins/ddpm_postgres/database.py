@@ -14,11 +14,9 @@ from ddpm_core import (
     ConfigError,
     Database,
     DdpmError,
-    DeadLetter,
-    DeadLetterFilter,
     LetterSpelling,
+    LetterTables,
     RetryableError,
-    kept_letters,
 )
 from ddpm_postgres import result, session
 from ddpm_postgres.errors import of_statement, plain
@@ -56,25 +54,34 @@ class PostgresDatabase(Database):
         with self._errors(sql):
             return self._changed(sql) if write else self._streamed(sql)
 
-    def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
+    @contextlib.contextmanager
+    def letter_tables(self, *, write: bool) -> Iterator[LetterTables]:
         self._roll_back()
         with self._errors(""), self._connection.cursor() as cursor:
-            cursor.execute("BEGIN READ ONLY")
-            cursor.execute(
-                "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-                "WHERE c.relname = %s AND c.relkind IN ('r', 'p') AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1",
-                [self.dead_letter_table],
-            )
-            schemas = [name for (name,) in cursor.fetchall()]
-            tables = {schema: f"{_quoted(schema)}.{_quoted(self.dead_letter_table)}" for schema in schemas}
 
             def ask(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
                 cursor.execute(sql, tuple(values))
                 return cursor.fetchall()
 
-            found = kept_letters(wanted, tables, ask, _quoted, _SPELLING)
-            cursor.execute("ROLLBACK")
-        return found
+            def change(sql: str, values: Sequence[Any]) -> int:
+                cursor.execute(sql, tuple(values))
+                return int(cursor.rowcount)
+
+            def tables(name: str) -> dict[str, str]:
+                found = ask(
+                    "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+                    "WHERE c.relname = %s AND c.relkind IN ('r', 'p') AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1",
+                    [name],
+                )
+                return {schema: f"{_quoted(schema)}.{_quoted(name)}" for (schema,) in found}
+
+            cursor.execute("BEGIN" if write else "BEGIN READ ONLY")
+            try:
+                yield LetterTables(tables(self.dead_letter_table), ask, change, _quoted, _SPELLING, tables(self.position_table))
+            except BaseException:
+                self._roll_back()
+                raise
+            cursor.execute("COMMIT")
 
     def close(self) -> None:
         with contextlib.suppress(psycopg2.Error):

@@ -11,7 +11,7 @@ import sqlalchemy
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ddpm_core import ConfigError, Database, DdpmError, DeadLetter, DeadLetterFilter, kept_letters
+from ddpm_core import ConfigError, Database, DdpmError, LetterTables
 from ddpm_sql import result
 from ddpm_sql.connect import address, open_engine
 from ddpm_sql.errors import failure, translated, wrong_statement
@@ -66,18 +66,30 @@ class SqlDatabase(Database):
         schema = result.schema_of(list(found.keys()), columns, complete=True)
         return pa.RecordBatchReader.from_batches(schema, [result.batch(schema, columns)])
 
-    def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
-        connection = self._connect(write=False)
+    @contextlib.contextmanager
+    def letter_tables(self, *, write: bool) -> Iterator[LetterTables]:
+        connection = self._connect(write=write)
         flavor = flavor_of(self._to, connection.dialect)
 
+        def run(sql: str, values: Sequence[Any]) -> CursorResult[Any]:
+            text, parameters = spelled(sql, [flavor.parameter(value) for value in values], connection.dialect)
+            return connection.exec_driver_sql(text, parameters)
+
         def ask(sql: str, values: Sequence[Any]) -> list[Sequence[Any]]:
-            text, parameters = spelled(sql, values, connection.dialect)
-            return [tuple(row) for row in connection.exec_driver_sql(text, parameters)]
+            return [tuple(row) for row in run(sql, values)]
+
+        def change(sql: str, values: Sequence[Any]) -> int:
+            return int(run(sql, values).rowcount)
+
+        def tables(name: str) -> dict[str, str]:
+            schemas = [schema for schema in self._schemas(connection) if self._has_table(connection, name, schema)]
+            return {schema: f"{flavor.quote(schema)}.{flavor.quote(name)}" for schema in schemas}
 
         with translated(self._to.where):
-            schemas = [schema for schema in self._schemas(connection) if self._keeps_letters(connection, schema)]
-            tables = {schema: f"{flavor.quote(schema)}.{flavor.quote(self.dead_letter_table)}" for schema in schemas}
-            return kept_letters(wanted, tables, ask, flavor.quote, flavor.letters)
+            kept, positions = tables(self.dead_letter_table), tables(self.position_table)
+            yield LetterTables(kept, ask, change, flavor.quote, flavor.letters, positions)
+            if write:
+                connection.commit()  # When the block raises, the connection's next use or its end rolls back.
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -114,8 +126,9 @@ class SqlDatabase(Database):
             return [self._to.url.database]
         return sorted(sqlalchemy.inspect(connection).get_schema_names())
 
-    def _keeps_letters(self, connection: Connection, schema: str) -> bool:
-        return bool(sqlalchemy.inspect(connection).has_table(self.dead_letter_table, schema=schema))
+    @staticmethod
+    def _has_table(connection: Connection, name: str, schema: str) -> bool:
+        return bool(sqlalchemy.inspect(connection).has_table(name, schema=schema))
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

@@ -54,6 +54,33 @@ def test_help_and_the_list_of_plugins_start_fast():
     assert statistics.median(listed - base for base, _, listed in rounds) < 0.300
 
 
+def test_a_standard_output_that_is_closed_changes_no_exit_code():
+    command = ["sh", "-c", 'exec "$0" -c "$1" --version >&-', sys.executable, MAIN]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_waits_for_the_end_of_the_process_still_runs():
+    """The process ends without taking its modules apart, but not before threads and handlers have done their work."""
+    code = (
+        "import atexit, sys, threading\n"
+        "def last():\n"
+        "    threading.main_thread().join()\n"
+        "    print('thread')\n"
+        "if THREAD: threading.Thread(target=last).start()\n"
+        "atexit.register(lambda: print('handler'))\n"
+        f"sys.argv[1:] = ['nonsense']\n{MAIN}"
+    )
+    ends = [
+        subprocess.run([sys.executable, "-c", f"THREAD = {thread}\n{code}"], capture_output=True, text=True, check=False)
+        for thread in (False, True)
+    ]
+
+    assert [(end.returncode, end.stdout) for end in ends] == [(2, "handler\n"), (2, "thread\nhandler\n")]
+
+
 def test_help_names_every_command_with_its_summary(run):
     result = run("--help")
 

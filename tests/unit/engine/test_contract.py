@@ -325,8 +325,8 @@ def test_a_document_is_handed_out_once(engine) -> None:
 
 
 def test_offsets_may_have_gaps_and_begin_again_after_an_assignment(engine) -> None:
-    items = [ASSIGNED, messages(3, b"x", b"y", offsets=[3, 7], following=9), messages(12, b"z"), ASSIGNED, messages(12, b"z")]
-    report = engine.run(Items(*items))
+    read = [ASSIGNED, messages(3, b"x", b"y", offsets=[3, 7], following=9), messages(12, b"z")]
+    report = engine.run(Items(*read, *read))
     assert (report.status, engine.lines) == ("landed", ["x", "y", "z"])
 
 
