@@ -1,0 +1,195 @@
+"""Example A, as its README tells it: settings and a template in, a running pipeline with three outputs out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from confluent_kafka import Consumer
+
+from tests.command import Command, ddpm
+from tests.kafka import KafkaBroker
+from tests.services import ROOT, PostgresServer
+
+EXAMPLE = ROOT / "examples" / "pipeline-manager"
+MESSAGES = [json.loads(line) for line in (EXAMPLE / "messages.ndjson").read_text().splitlines()]
+BAD = b"this is no JSON"
+
+
+class Example:
+    """A copy of the example whose topics no other test uses, and the environment that `ddpm services up` would have set."""
+
+    def __init__(self, folder: Path, broker: KafkaBroker, database: str, topic: str) -> None:
+        shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("generated", "services"))
+        self.folder, self.broker, self.database, self.topic = folder, broker, database, topic
+        self.failed = f"failed-{topic}"
+        self.environment = {
+            "CONFIG_PATH": "config/app.yaml",
+            "KAFKA_BROKERS": broker.bootstrap,
+            "DATABASE_URL": database,
+        }
+        self.replace("config/app.yaml", "pipeline-topic", topic)
+        self.replace("config/app.yaml", "pipeline-group", f"group-{topic}")
+        self.replace("config/pipeline.template.yaml", "failed-messages", self.failed)
+
+    def replace(self, file: str, old: str, new: str) -> None:
+        path = self.folder / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def run(self, *arguments: str, **environment: str) -> Command:
+        return Command("run", *arguments, cwd=self.folder, environment={**self.environment, **environment})
+
+    def produce(self) -> None:
+        done = ddpm("ingest", "messages.ndjson", "--to", f"kafka://{self.broker.bootstrap}/{self.topic}", cwd=self.folder)
+        assert done.code == 0, done.err
+
+    def failed_messages(self, count: int) -> list[tuple[bytes, dict[str, str]]]:
+        """The first messages of the second output, as committed readers see them: the raw value, and what is in it."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.broker.bootstrap,
+                "group.id": "judge",
+                "auto.offset.reset": "earliest",
+                "isolation.level": "read_committed",
+            }
+        )
+        try:
+            consumer.subscribe([self.failed])
+            found: list[bytes] = []
+            deadline = time.monotonic() + 30
+            while len(found) < count and time.monotonic() < deadline:
+                message = consumer.poll(0.5)
+                if message is not None and message.error() is None:
+                    found.append(message.value() or b"")
+        finally:
+            consumer.close()
+        return [(value, json.loads(value)) for value in found]
+
+
+@pytest.fixture
+def example(tmp_path: Path, kafka_broker: KafkaBroker, postgres_database: str, kafka_topic: str) -> Iterator[Example]:
+    made = Example(tmp_path / "pipeline-manager", kafka_broker, postgres_database, kafka_topic)
+    yield made
+    with_topics = kafka_broker.admin().list_topics(timeout=10).topics
+    if made.failed in with_topics:
+        kafka_broker.delete_topic(made.failed)
+
+
+def _database(url: str) -> str:
+    return urlsplit(url).path.strip("/")
+
+
+def _until_landed(server: PostgresServer, url: str, rows: int) -> list[tuple[object, ...]]:
+    """The rows of `processed_data`, once there are so many."""
+    deadline = time.monotonic() + 60
+    while True:
+        there = server.psql("SELECT to_regclass('processed_data') IS NOT NULL", database=_database(url))[0][0]
+        found = (
+            server.psql('SELECT id, "timestamp", data FROM processed_data ORDER BY data', database=_database(url)) if there else []
+        )
+        if len(found) >= rows or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)
+
+
+def test_messages_reach_all_three_outputs_and_ctrl_c_ends_it_well(example: Example, postgres_server: PostgresServer) -> None:
+    example.produce()
+    with example.run() as run:
+        rows = _until_landed(postgres_server, example.database, len(MESSAGES))
+        run.signal(signal.SIGINT)
+        ended = run.end()
+    assert ended.code == 0, ended.err
+    landed = [json.loads(str(data).lower()) for _, _, data in rows]
+    assert sorted(landed, key=lambda message: message["id"]) == [
+        {key: value.lower() if isinstance(value, str) else value for key, value in message.items()} for message in MESSAGES
+    ]
+    assert all(str(data) == str(data).upper() or "ẞ" in str(data) for _, _, data in rows)
+    assert len({identity for identity, _, _ in rows}) == len(MESSAGES)
+    types = postgres_server.psql(
+        "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'processed_data' ORDER BY 1",
+        database=_database(example.database),
+    )
+    assert dict(types) == {"data": "text", "id": "uuid", "timestamp": "timestamp with time zone"}
+    printed = [json.loads(line) for line in ended.out.splitlines() if line.startswith("{")]
+    second = example.failed_messages(len(MESSAGES))
+    ids = {str(identity) for identity, _, _ in rows}
+    assert {row["id"] for row in printed} == {row["id"] for _, row in second} == ids
+    assert {row["data"] for row in printed} == {row["data"] for _, row in second} == {data for _, _, data in rows}
+
+
+def test_the_generated_pipeline_is_one_of_its_own_and_holds_no_password(example: Example) -> None:
+    with example.run(INTEGRATION_TEST_MODE="true", INTEGRATION_TEST_TIMEOUT="2s") as run:
+        ended = run.end()
+    assert ended.code == 0, ended.err
+    generated = example.folder / "generated" / "pipeline.yaml"
+    text = generated.read_text()
+    assert "${DATABASE_URL:" in text
+    assert (urlsplit(example.database).password or "no password") not in text
+    checked = ddpm("validate", str(generated), environment=example.environment)
+    assert checked.code == 0, checked.err
+
+
+def test_integration_test_mode_stops_by_itself(example: Example) -> None:
+    began = time.monotonic()
+    with example.run(INTEGRATION_TEST_MODE="true", INTEGRATION_TEST_TIMEOUT="3s") as run:
+        ended = run.end(seconds=60)
+    assert ended.code == 0, ended.err
+    assert time.monotonic() - began >= 3
+
+
+def test_what_is_no_json_is_set_aside_and_the_others_go_on(example: Example, postgres_server: PostgresServer) -> None:
+    from confluent_kafka import Producer
+
+    producer = Producer({"bootstrap.servers": example.broker.bootstrap})
+    for value in (b'{"n": 1}', BAD, b'{"n": 2}'):
+        producer.produce(example.topic, value)
+    assert producer.flush(30) == 0
+    with example.run("--until-end") as run:
+        ended = run.end()
+    assert ended.code == 3, ended.err
+    rows = postgres_server.psql("SELECT data FROM processed_data ORDER BY 1", database=_database(example.database))
+    assert rows == [('{"N": 1}',), ('{"N": 2}',)]
+    letters = postgres_server.psql("SELECT payload FROM _ddpm_dead_letters", database=_database(example.database))
+    assert [bytes(payload) for (payload,) in letters] == [BAD]
+
+
+def test_a_parser_of_ones_own_takes_the_place_of_the_format(example: Example, postgres_server: PostgresServer) -> None:
+    from confluent_kafka import Producer
+
+    example.replace("config/app.yaml", "    parser: json ", "    #")
+    example.replace("config/app.yaml", "    # plugin_path", "    plugin_path")
+    example.replace("config/pipeline.template.yaml", "data: upper(_value)", "data: upper(word) || '!'")
+    producer = Producer({"bootstrap.servers": example.broker.bootstrap})
+    producer.produce(example.topic, b"hello: world")
+    assert producer.flush(30) == 0
+    with example.run("--until-end") as run:
+        ended = run.end()
+    assert ended.code == 0, ended.err
+    assert postgres_server.psql("SELECT data FROM processed_data", database=_database(example.database)) == [("HELLO!",)]
+
+
+def test_profiling_is_told_to_be_missing_before_anything_is_opened(example: Example) -> None:
+    example.replace("config/app.yaml", "profiling: false", "profiling: true")
+    with example.run() as run:
+        ended = run.end()
+    assert ended.code == 2
+    assert ended.err == (
+        "ddpm: error: config/app.yaml:4: app.profiling: is not available in this version of DDPM (set it to false, or leave it out)\n"
+    )
+
+
+def test_the_database_can_be_named_with_its_sslmode(example: Example) -> None:
+    parts = urlsplit(example.database)
+    example.environment["DATABASE_URL"] = urlunsplit(parts._replace(query="sslmode=disable"))
+    example.produce()
+    with example.run("--until-end") as run:
+        ended = run.end()
+    assert ended.code == 0, ended.err
