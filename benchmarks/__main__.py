@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--smoke] [speed|peers|memory|startup ...]`: measures, prints a table, and fails where a goal is missed."""
+"""`python -m benchmarks [--smoke] [speed|peers|memory|startup|streams ...]`: measures, prints a table, and fails where a goal is missed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pathlib import Path
 from benchmarks.memory import peaks
 from benchmarks.peers import PYTHON, Peers, peers_python
 from benchmarks.startup import starts
+from benchmarks.stream_waits import Waits
+from benchmarks.streams import Streams
 from benchmarks.throughput import Bench
+from tests.kafka import kafka
 from tests.services import postgres
 
-PARTS = ("speed", "peers", "memory", "startup")
+PARTS = ("speed", "peers", "memory", "startup", "streams")
 
 
 def main(arguments: list[str]) -> int:
@@ -55,6 +58,19 @@ def _measure(wanted: list[str], *, smoke: bool) -> Iterator[tuple[str, bool]]:
             yield "CPU in ms above `python -c 'import click, pluggy'`", True
             for s in starts(1 if smoke else 9):
                 yield f"  {s.command:28} {s.extra_ms:6.0f}   goal {s.goal_ms:.0f}", s.extra_ms <= s.goal_ms
+        if "streams" in wanted:
+            yield from _streams(folder, smoke=smoke)
+
+
+def _streams(folder: Path, *, smoke: bool) -> Iterator[tuple[str, bool]]:
+    rows, pairs = (60_000, 1) if smoke else (1_000_000, 3)
+    messages, seconds, kills = (20, 3.0, 1) if smoke else (200, 20.0, 5)
+    yield f"Kafka into Postgres, {rows:,} events, first COMMIT to last, median of {pairs} pairs", True
+    with kafka() as broker, postgres() as server:
+        for figure in Streams(folder, broker, server, rows, pairs).run():
+            yield str(figure), figure.met
+        for figure in Waits(folder, broker, server, messages, seconds, kills).run():
+            yield str(figure), figure.met
 
 
 if __name__ == "__main__":
