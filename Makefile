@@ -16,7 +16,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-integration test-kills test-logline lint format bench bench-smoke docs clean
+.PHONY: help demo run reset test test-integration-plugin test-streams test-unit test-integration test-kills test-logline lint format bench bench-smoke docs clean
 .DELETE_ON_ERROR:
 
 help: ## Show what there is
@@ -26,6 +26,12 @@ demo: $(VENV)/.runtime ## Load a shipped Avro file of 20,000 real flights into D
 	@rm -f demo.duckdb demo.duckdb.wal
 	$(BIN)/ddpm ingest --format avro test_data/flights.avro --to demo.duckdb
 	$(BIN)/ddpm query --db demo.duckdb "select carrier, count(*) as flights, round(avg(arr_delay), 1) as mean_delay from flights group by carrier order by flights desc limit 10"
+
+run: $(VENV)/.dev ## Start a local Kafka and Postgres, and run examples/pipeline-manager until Ctrl+C
+	@$(MAKE) --no-print-directory -C examples/pipeline-manager run DDPM=$(abspath $(BIN)/ddpm)
+
+reset: $(VENV)/.dev ## End both, and delete what they hold
+	@$(MAKE) --no-print-directory -C examples/pipeline-manager reset DDPM=$(abspath $(BIN)/ddpm)
 
 test: $(VENV)/.dev $(PEERS)/.peers ## Run every unit and integration test; starts the services it needs itself
 	DDPM_PEERS_PYTHON=$(PEERS)/bin/python $(BIN)/python -m pytest
@@ -38,6 +44,9 @@ test-integration: $(VENV)/.dev $(PEERS)/.peers ## Run the tests against real ser
 
 test-kills: $(VENV)/.dev ## Kill 100 ingests into DuckDB and 100 into Postgres at random moments
 	DDPM_KILLS=100 $(BIN)/python -m pytest tests/integration/test_kills.py -s
+
+test-streams: $(VENV)/.dev ## Kill a stream 200 times, and cut off 1,000 COMMITs
+	DDPM_STREAM_KILLS=200 DDPM_CUT_COMMITS=1000 $(BIN)/python -m pytest tests/integration/test_streams.py -s --timeout 3000
 
 lint: $(VENV)/.dev ## Check style, types and the floors between packages
 	$(BIN)/ruff check .
