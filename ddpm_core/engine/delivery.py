@@ -34,7 +34,6 @@ chunks of such a long round are not kept, so if the environment fails in between
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -47,10 +46,11 @@ from ddpm_core.engine.contract import check_refused
 from ddpm_core.engine.dead_letter import dead_letter
 from ddpm_core.engine.letter_box import LetterBox
 from ddpm_core.engine.limit import TooManyRejectsError
+from ddpm_core.engine.outcome import add_refusals, committed_unseen, leading_to, lowest, streams
 from ddpm_core.engine.recovery import Recovery
 from ddpm_core.engine.sink_slot import Landed, Round, SinkSlot
 from ddpm_core.errors import FatalError, FencedError, RetryableError
-from ddpm_core.records import Batch, Position, Positions, stream_of
+from ddpm_core.records import Batch, Position, Positions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,7 +128,7 @@ class Delivery:
             if slot.sink.keeps_positions:
                 known.append(found)
         schemas = (slot.call(slot.sink.expected_schema) for slot in self._slots)
-        return _lowest(known), next((schema for schema in schemas if schema is not None), None)
+        return lowest(known), next((schema for schema in schemas if schema is not None), None)
 
     def give_up(self, partitions: Sequence[str]) -> None:
         """These are about to be another instance's; all that was delivered of them is committed."""
@@ -213,11 +213,11 @@ class Delivery:
         ends = not self.atomic and all(chunk.ends or not chunk.atomic for chunk in chunks)
         if ends and self._full() and not self.gathers:
             landed = self._each_sink(lambda slot: self._in_one_round(slot, chunks, more))
-            return self._committed(landed, _leading_to(chunks))
+            return self._committed(landed, leading_to(chunks))
         self._each_sink(lambda slot: self._join_round(slot, chunks))
         for chunk in chunks:
             chunk.let_go()
-        self._reached |= _leading_to(chunks)
+        self._reached |= leading_to(chunks)
         self._may_settle = ends
         return self.settle() if ends and self._full() else []
 
@@ -253,7 +253,7 @@ class Delivery:
                 landed = here
             else:
                 others += here
-        _add_refusals(landed, others)
+        add_refusals(landed, others)
         return landed
 
     def _committed(self, landed: list[Landed], reached: Positions) -> list[Landed]:
@@ -272,7 +272,7 @@ class Delivery:
             self._write(slot, chunks)
             while slot is self._in_turn[0] and (following := more()):
                 self._write(slot, following)
-            attempts[:] = [*slot.round.landed, *_committed_unseen(attempts, slot.round.landed)]
+            attempts[:] = [*slot.round.landed, *committed_unseen(attempts, slot.round.landed)]
             self._commit(slot)
             return attempts
 
@@ -317,7 +317,9 @@ class Delivery:
                     for r in rejects
                 ]
             slot.round.landed.append(landed)
-            slot.round.letters += [dead_letter(chunk, r, pipeline=self._pipeline, table=self._table, encoding=self._encoding) for r in landed.refusals]
+            slot.round.letters += [
+                dead_letter(chunk, r, pipeline=self._pipeline, table=self._table, encoding=self._encoding) for r in landed.refusals
+            ]
             self._advance(slot, landed)
         self._check_rejects(slot)
 
@@ -411,41 +413,3 @@ class Delivery:
 
     def _lost(self) -> str:
         return "what was written since the last commit has not landed" if self._has_committed else "nothing has landed"
-
-
-def _leading_to(chunks: Sequence[Chunk]) -> Positions:
-    """Where the source stands behind these chunks."""
-    return {partition: position for chunk in chunks for partition, position in chunk.next.items()}
-
-
-def _lowest(known: Sequence[Positions]) -> Positions:
-    """For each partition that every sink knows, the position of the one furthest behind."""
-    if not known:
-        return {}
-    everywhere = set(known[0]).intersection(*known[1:])
-    return {p: min((positions[p] for positions in known), key=lambda at: (at.offset, at.finished)) for p in everywhere}
-
-
-def _committed_unseen(before: Sequence[Landed], now: Sequence[Landed]) -> list[Landed]:
-    """What an earlier try wrote and this one found to have landed: its COMMIT went through and only the reply was lost."""
-    again = {stream for one in now for stream in one.chunk.next}
-    return [one for one in before if not again & set(one.chunk.next)]
-
-
-def _add_refusals(landed: list[Landed], more: Sequence[Landed]) -> None:
-    of_chunk = {id(one.chunk.step): one for one in landed}
-    for other in more:
-        if other.refusals and id(other.chunk.step) in of_chunk:
-            of_chunk[id(other.chunk.step)].refusals += other.refusals
-        elif other.refusals:
-            landed.append(Landed(other.chunk, 0, other.refusals))
-
-
-def reasons(landed: Sequence[Landed]) -> Counter[str]:
-    """Reason code -> how many records were set aside for it."""
-    return Counter(refusal.reject.reason for one in landed for refusal in one.refusals)
-
-
-def streams(chunk: Chunk) -> set[str]:
-    """The partitions that a chunk belongs to, without their generations."""
-    return {stream_of(partition) for partition in chunk.next}

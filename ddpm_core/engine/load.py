@@ -11,10 +11,11 @@ from typing import NoReturn
 
 from ddpm_core.engine.answers import Answer, Claimed, Drained, Finished
 from ddpm_core.engine.chunk import Chunk
-from ddpm_core.engine.delivery import Delivery, reasons, streams
+from ddpm_core.engine.delivery import Delivery
 from ddpm_core.engine.fifo import Abandon, Claim, Closed, Drain, End, Fifo
 from ddpm_core.engine.intake import TAKEN_OVER
 from ddpm_core.engine.limit import TooManyRejectsError
+from ddpm_core.engine.outcome import reasons, streams
 from ddpm_core.engine.report import Report
 from ddpm_core.engine.sink_slot import Landed
 from ddpm_core.errors import FatalError, FencedError

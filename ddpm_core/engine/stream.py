@@ -185,7 +185,8 @@ class Stream:
         self._gathered.drop(partitions)
         self._mine.update(partitions)
         self._paused.difference_update(partitions)
-        self._emit(PartitionsChanged("assigned", list(partitions)))
+        if self._plugin.spec.endless:  # A file's own partition is no news.
+            self._emit(PartitionsChanged("assigned", list(partitions)))
 
     def claimed(self, partitions: Sequence[str]) -> None:
         """Load has claimed these."""

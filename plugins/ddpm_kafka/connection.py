@@ -33,6 +33,11 @@ SLICE = 0.25
 """Seconds after which a waiting call looks at what `error_cb` heard."""
 
 
+OFFSETS_KEPT = "kafka_offsets_kept"
+"""Set in `BuildContext.shared` by a sink whose positions are the offsets of the source's group. The source then commits none: one that came
+late would put the group back behind what the sink has sent inside its transactions."""
+
+
 @dataclass(frozen=True, slots=True)
 class SharedKafka:
     """What a Kafka source puts into `BuildContext.shared["kafka"]` when it is built.
@@ -43,15 +48,12 @@ class SharedKafka:
         group_metadata: The consumer's group metadata, as `Producer.send_offsets_to_transaction` takes it; None while it is not a member
             of the group (before it joined, after `close`, in a bounded run). May be called from any thread.
         cluster_id: The cluster's id; empty before the source has been opened.
-        own_offsets: Called by a sink that sends the group's offsets itself, inside its transactions, when it is built: the source
-            commits none from then on.
     """
 
     options: ConnectionOptions
     group: str
     group_metadata: Callable[[], object | None]
     cluster_id: Callable[[], str]
-    own_offsets: Callable[[], None] = lambda: None
 
 
 class Watch:

@@ -34,13 +34,13 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from ddpm_core import Batch, BuildContext, ConfigError, DeadLetter, FencedError, Positions, Reject, RetryableError, Sink, conform
-from ddpm_kafka.connection import PATIENCE, Cluster, SharedKafka
+from ddpm_kafka.connection import OFFSETS_KEPT, PATIENCE, Cluster, SharedKafka
 from ddpm_kafka.positions import PARTITIONS, TOPIC, Kept, Owner
 from ddpm_kafka.positions_group import GroupOffsets, offsets_of, topic_partition
 from ddpm_kafka.positions_log import PositionsLog
 from ddpm_kafka.producer import Outbox
 from ddpm_kafka.producer_errors import EndedError, NotMemberError
-from ddpm_kafka.sink_connection import OFFSETS_KEPT, connection_of, name_in_pipeline
+from ddpm_kafka.sink_connection import connection_of, name_in_pipeline
 from ddpm_kafka.sink_messages import MessageMaker
 from ddpm_kafka.sink_options import KafkaSinkOptions
 from ddpm_kafka.sink_topic import LARGEST, prepare_topic

@@ -9,9 +9,6 @@ from ddpm_kafka.connection_options import ConnectionOptions
 SHARED = "kafka"
 """Where a source puts its `SharedKafka`."""
 
-OFFSETS_KEPT = "kafka_offsets_kept"
-"""Set in `BuildContext.shared` by a sink whose positions are the group's offsets: the source leaves those alone then."""
-
 
 def connection_of(options: ConnectionOptions, context: BuildContext, owner: str) -> tuple[ConnectionOptions, SharedKafka | None]:
     """How the cluster is reached, and what the source shares where it is the source's.

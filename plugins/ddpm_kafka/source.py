@@ -9,17 +9,30 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from ddpm_core import BuildContext, ConfigError, EndOfSource, FatalError, Item, Positions, ReadBounds, RetryableError, Source
-from ddpm_kafka.connection import Cluster, SharedKafka, Watch, cluster_name, make
+from ddpm_core import (
+    BuildContext,
+    ConfigError,
+    EndOfSource,
+    FatalError,
+    Item,
+    Messages,
+    Position,
+    Positions,
+    ReadBounds,
+    RetryableError,
+    Source,
+)
+from ddpm_kafka.connection import OFFSETS_KEPT, Cluster, SharedKafka, Watch, cluster_name, make
 from ddpm_kafka.errors import of_kafka, refused, said
 from ddpm_kafka.source_bounds import ends, members_of, refuse_beside, share
 from ddpm_kafka.source_columns import Polled, Portions, columns, only_moved
 from ddpm_kafka.source_config import client_id, consumer_config
 from ddpm_kafka.source_leaving import leave
+from ddpm_kafka.source_notes import PARTITIONS, START
 from ddpm_kafka.source_offsets import GroupOffsets
 from ddpm_kafka.source_options import KafkaSourceOptions
 from ddpm_kafka.source_parts import Part, Parts
-from ddpm_kafka.source_start import Place, Question, StartRules, partition_name, recreated
+from ddpm_kafka.source_start import Beginning, Place, Question, StartRules, partition_name, recreated
 from ddpm_kafka.topics import Topic, describe, ensure_topics, find_topics
 from ddpm_kafka.topics_watch import TopicWatch, deleted
 
@@ -55,11 +68,8 @@ class KafkaSource(Source):
         self._cluster = Cluster(options)
         self._consumer: Any = None
         self._joined = False
-        self._offsets_are_ours = True
         self._reset()
-        context.shared["kafka"] = SharedKafka(
-            options, self._group, self._group_metadata, lambda: self._cluster.id, self._leave_offsets
-        )
+        context.shared["kafka"] = SharedKafka(options, self._group, self._group_metadata, lambda: self._cluster.id)
 
     def _reset(self) -> None:
         self._watch = Watch(cluster_name(self._options))
@@ -76,7 +86,9 @@ class KafkaSource(Source):
         self._choose = False
         """Some messages may be of partitions that are not live."""
         self._moved = time.monotonic()
-        self._offsets = GroupOffsets(enabled=self._offsets_are_ours)
+        self._started: Positions = {}
+        """Where partitions begin that is to be handed out, for a sink to remember."""
+        self._offsets = GroupOffsets(self._offsets_kept)
 
     # What a sink on the same cluster asks for.
 
@@ -84,8 +96,9 @@ class KafkaSource(Source):
         consumer = self._consumer
         return consumer.consumer_group_metadata() if consumer is not None and self._joined else None
 
-    def _leave_offsets(self) -> None:
-        self._offsets_are_ours = self._offsets.enabled = False
+    def _offsets_kept(self) -> bool:
+        """Whether a sink keeps the group's offsets. It says so when it is built, which is after this source."""
+        return bool(self._context.shared.get(OFFSETS_KEPT))
 
     # The contract.
 
@@ -150,6 +163,9 @@ class KafkaSource(Source):
         self._look_at_topics()
         self._begin_what_is_known()
         self._offsets.look_after(consumer)
+        if self._started:
+            started, self._started = self._started, {}
+            return Messages([], [], [], started, dict(started))
         if self._finished():
             return self._end()
         try:
@@ -181,7 +197,11 @@ class KafkaSource(Source):
 
     def commit(self, positions: Positions) -> None:
         for name, position in positions.items():
-            if (part := self._parts.by_name.get(name)) is not None:
+            part = self._parts.by_name.get(name)
+            if part is not None and self._offsets_kept():
+                if name in self._details:
+                    self._details[name] = {**self._details[name], START: position.offset}
+            elif part is not None:
                 self._offsets.add(part.place, position.offset)
 
     def close(self) -> None:
@@ -255,13 +275,27 @@ class KafkaSource(Source):
                     beginning = answer[part.place]
                     part.live, part.topic = True, beginning.topic
                     self._reached[part.name] = beginning.offset
-                    self._details[part.name] = {"cluster": self._cluster.id, "topic_id": beginning.topic.id}
+                    self._details[part.name] = self._detail(beginning)
                     self._ends.pop(part.name, None)
                     if beginning.noted:
-                        self._offsets.add(part.place, beginning.offset, start=True)
+                        self._note(part, beginning.offset)
                     begun.append(part)
             self._go([part for part in begun if not part.paused])
             self._choose = True
+
+    def _detail(self, beginning: Beginning) -> dict[str, Any]:
+        """What goes into the positions of a partition."""
+        detail: dict[str, Any] = {"cluster": self._cluster.id, "topic_id": beginning.topic.id}
+        if self._offsets_kept():
+            detail |= {PARTITIONS: self._known.get(beginning.topic.name, 0), START: beginning.offset}
+        return detail
+
+    def _note(self, part: Part, offset: int) -> None:
+        """This partition began here, and not at its beginning: a restart has to know, though nothing of it may have come by then."""
+        if self._offsets_kept():
+            self._started[part.name] = Position(offset, self._details[part.name])
+        else:
+            self._offsets.add(part.place, offset)
 
     def _go(self, parts: Sequence[Part]) -> None:
         """Have them fetched from where they stand."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from ddpm_kafka.errors import said, unwrap
-from ddpm_kafka.source_start import Place, note
+from ddpm_kafka.source_notes import note
+from ddpm_kafka.source_start import Place
 
 log = logging.getLogger("ddpm.kafka.source")
 
@@ -25,11 +26,13 @@ class GroupOffsets:
     """What is to be committed for the group. Used from one thread.
 
     Args:
-        enabled: Whether anything is committed at all.
+        kept: Whether a sink keeps them, so that nothing is committed here. Looked at whenever something is to be committed.
     """
 
-    def __init__(self, *, enabled: bool) -> None:
-        self.enabled = enabled
+    def __init__(self, kept: Callable[[], bool] = lambda: False) -> None:
+        self.enabled = True
+        """Whether anything is committed at all."""
+        self._kept = kept
         self.known: Mapping[str, int] = {}
         """Topic -> partitions when the source was opened."""
         self._due: dict[Place, TopicPartition] = {}
@@ -38,10 +41,9 @@ class GroupOffsets:
         """Commits that are not answered yet."""
         self._failure = ""
 
-    def add(self, place: Place, offset: int, *, start: bool = False) -> None:
-        """This is where the partition stands now; with `start`, where it began before anything of it was committed."""
-        if self.enabled:
-            self._due[place] = TopicPartition(*place, offset, metadata=note(self.known.get(place[0], 0), start=start))
+    def add(self, place: Place, offset: int) -> None:
+        """This is where the partition stands now."""
+        self._due[place] = TopicPartition(*place, offset, metadata=note(self.known.get(place[0], 0)))
 
     def forget(self, places: Iterable[Place]) -> None:
         """These are no longer ours."""
@@ -57,7 +59,7 @@ class GroupOffsets:
     def post(self, consumer: Any, places: Iterable[Place]) -> None:
         """Commit these now, from within a callback of the group, just before they are given up. The brokers get it before they get
         our word that the partitions are free, on the same connection: it need not be waited for, and cannot be."""
-        self._post(consumer, [place for place in places if place in self._due])
+        self._post(consumer, places)
 
     def settle(self, consumer: Any) -> None:
         """Commit all that is due and wait for it, but not for ever. What is polled meanwhile is thrown away: only before the end.
@@ -81,8 +83,11 @@ class GroupOffsets:
         if error is not None:
             log.debug("offsets of the group could not be committed: %s", self._failure)
 
-    def _post(self, consumer: Any, places: list[Place]) -> None:
-        if not places or not self.enabled:
+    def _post(self, consumer: Any, places: Iterable[Place]) -> None:
+        if not self.enabled or self._kept():
+            self._due.clear()
+        places = [place for place in places if place in self._due]
+        if not places:
             return
         try:
             consumer.commit(offsets=[self._due[place] for place in places], asynchronous=True)

@@ -4,9 +4,10 @@ A position that is gone is an error that stops: going on anywhere else would ski
 an offset that the log does not hold any more or not yet, another topic of the same name, another cluster. The client library notices
 only the first of these by itself: after a topic was created again it went on in the new one where it stood in the old (measured, 2.16).
 
-A partition that no sink has seen begins at `start`. With `latest` or a time that place is noted as the group's offset at once, since
-otherwise a quiet partition would begin at its end once more after a restart, and what came meanwhile would be lost. The note's metadata
-also says how many partitions the topic had, so that those added later are read from their beginning.
+A partition that no sink has seen begins at `start`. With `latest` or a time that place is noted at once (`source_notes.py`), since
+otherwise a quiet partition would begin at its end once more after a restart, and what came meanwhile would be lost. So would what
+is still on its way to the other sinks, when one is added that has seen nothing: the partition begins where all sinks were, not at its end.
+The note also says how many partitions the topic had, so that those added later are read from their beginning.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 from ddpm_core import FatalError, Position, Positions, RetryableError
 from ddpm_kafka.connection import PATIENCE, Cluster
 from ddpm_kafka.errors import of_kafka
+from ddpm_kafka.source_notes import Note, read_note
 from ddpm_kafka.topics import Topic, ask, described
 
 log = logging.getLogger("ddpm.kafka.source")
@@ -35,8 +37,6 @@ Place = tuple[str, int]
 AGAIN = 0.2
 """Seconds until the brokers are asked again when they had no answer."""
 
-_NOTE = "ddpm"
-
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
@@ -45,7 +45,7 @@ class Beginning:
     Attributes:
         offset: The first one wanted.
         topic: The topic as it is now.
-        noted: The offset is to be noted as the group's, since nothing else remembers it.
+        noted: The offset is to be noted, since nothing else remembers it.
     """
 
     offset: int
@@ -73,18 +73,6 @@ class StartRules:
 def partition_name(place: Place) -> str:
     """What the engine calls a partition."""
     return f"kafka:{place[0]}/{place[1]}"
-
-
-def note(known: int, *, start: bool) -> str:
-    """The metadata of an offset that is committed: how many partitions the topic had when this group first saw it."""
-    return f"{_NOTE} {known}{' start' if start else ''}"
-
-
-def _read_note(metadata: str | None) -> tuple[int, bool]:
-    words = (metadata or "").split()
-    if len(words) >= 2 and words[0] == _NOTE and words[1].isdigit():
-        return int(words[1]), "start" in words[2:]
-    return 0, False
 
 
 class Question:
@@ -167,18 +155,18 @@ class Question:
                 beginnings[place] = self._start(place, topic, bounds, timed.get(place, -1), notes)
         return beginnings
 
-    def _start(
-        self, place: Place, topic: Topic, bounds: tuple[int, int], timed: int, notes: dict[Place, tuple[int, str]]
-    ) -> Beginning:
+    def _start(self, place: Place, topic: Topic, bounds: tuple[int, int], timed: int, notes: dict[Place, Note]) -> Beginning:
         low, high = bounds
-        rules, committed = self._rules, notes.get(place)
-        if committed is not None and (rules.resumes or _read_note(committed[1])[1]):
-            return Beginning(_within(place, committed[0], bounds), topic)
+        rules, noted = self._rules, notes.get(place)
+        if rules.resumes and noted is not None:
+            return Beginning(_within(place, noted.offset, bounds), topic)
         if rules.start == "earliest":
             return Beginning(low, topic)
         if isinstance(rules.start, int):
             return Beginning(min(max(rules.start, low), high), topic)
-        seen = [_read_note(text)[0] for (name, _), (_, text) in notes.items() if name == place[0]]
+        if noted is not None and noted.start is not None:
+            return Beginning(_within(place, noted.start, bounds), topic)
+        seen = [one.known for (name, _), one in notes.items() if name == place[0]]
         if place[1] >= rules.known.get(place[0], 0) or 0 < max(seen, default=0) <= place[1]:
             return Beginning(low, topic, noted=True)  # It was added while this pipeline existed.
         return Beginning(timed if timed >= 0 else high, topic, noted=True)
@@ -196,9 +184,9 @@ class Question:
         if known and topic.id and known != topic.id:
             raise recreated(place, position.offset)
 
-    def _notes(self) -> dict[Place, tuple[int, str]]:
-        """The group's offsets, each with its metadata."""
-        found: dict[Place, tuple[int, str]] = {}
+    def _notes(self) -> dict[Place, Note]:
+        """The group's offsets."""
+        found: dict[Place, Note] = {}
         for future in self._group.values():
             try:
                 answer = future.result(timeout=0)
@@ -206,7 +194,7 @@ class Question:
                 raise of_kafka(error, f"cannot read the offsets of group {self._rules.group}") from None
             for point in answer.topic_partitions:
                 if point.error is None and point.offset >= 0:
-                    found[point.topic, point.partition] = (point.offset, point.metadata or "")
+                    found[point.topic, point.partition] = read_note(point.offset, point.metadata)
         return found
 
 

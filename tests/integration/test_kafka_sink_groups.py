@@ -15,7 +15,7 @@ from ddpm_core.testing.sink_target import installed_format, some_rows
 from ddpm_kafka.connection import SharedKafka
 from ddpm_kafka.connection_options import ConnectionOptions
 from ddpm_kafka.sink import KafkaSink, build
-from ddpm_kafka.sink_connection import OFFSETS_KEPT
+from ddpm_kafka.connection import OFFSETS_KEPT
 from ddpm_kafka.sink_options import KafkaSinkOptions
 from tests.kafka import KafkaBroker
 

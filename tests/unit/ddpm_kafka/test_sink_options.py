@@ -14,7 +14,7 @@ from ddpm_kafka.connection_options import ConnectionOptions
 from ddpm_kafka.letters import build as build_letters
 from ddpm_kafka.letters_options import KafkaLettersOptions
 from ddpm_kafka.sink import KafkaSink, build
-from ddpm_kafka.sink_connection import OFFSETS_KEPT
+from ddpm_kafka.connection import OFFSETS_KEPT
 from ddpm_kafka.sink_options import KafkaSinkOptions
 
 
