@@ -21,7 +21,8 @@ def dead_letter(chunk: Chunk, refusal: Refusal, *, pipeline: str, table: str = "
     """The dead letter of a refused record: its original bytes, or its row where it has no bytes of its own.
 
     The id is made of the source coordinates, the table and the judge, so that the same record is kept once however often it is written,
-    and once for each table that it was meant for. A dead letter that was sent again and refused again is the same letter, tried once
+    and once for each table that it was meant for. A file's coordinates name its content; a message's do not (a topic that is made anew
+    counts from 0 again), so its bytes are in the id too. A dead letter that was sent again and refused again is the same letter, tried once
     more: it keeps its id, its coordinates and its payload.
 
     Args:
@@ -41,8 +42,9 @@ def dead_letter(chunk: Chunk, refusal: Refusal, *, pipeline: str, table: str = "
     if byte_offset is None and step.byte_offset is not None:
         byte_offset = step.byte_offset(refusal.record)
     identity = "\x1f".join((pipeline, table, partition, str(offset), refusal.stage, refusal.sink, reject.reason))
+    content = payload if messages is not None and kind == "bytes" else b""
     return DeadLetter(
-        id=hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(),
+        id=hashlib.blake2b(identity.encode("utf-8", "surrogatepass") + content, digest_size=16).hexdigest(),
         pipeline=pipeline,
         source=partition if isinstance(chunk.source, Messages) else chunk.source.name,
         partition=partition,

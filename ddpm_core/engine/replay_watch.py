@@ -169,6 +169,19 @@ class WatchedSink(Sink):
             self._written.append(_rows(batch, rows))
         return [rejects[row] for row in sorted(rejects)]
 
+    def _take_out(self, failed: set[str]) -> None:
+        """Of letters that failed after rows of them were written (the condition of the sink cannot judge another row of theirs, or a later
+        batch held the row that is refused), the rows are taken out again."""
+        kept: list[Batch] = []
+        for batch in self._written:
+            letters = letters_of(batch.src)
+            rows = [row for row in range(len(batch)) if letter_partition(letters[batch.record(row)]) not in failed]
+            if rows:
+                kept.append(_rows(batch, rows))
+        if sum(map(len, kept)) < sum(map(len, self._written)):
+            self._written = kept
+            self._begin_again()
+
     def _begin_again(self) -> None:
         self._sink.rollback()
         for batch in self._written:
@@ -178,6 +191,8 @@ class WatchedSink(Sink):
     def commit(self, positions: Positions, dead_letters: Sequence[DeadLetter]) -> None:
         refused = {letter.id: letter for letter in dead_letters}
         failed = {letter_partition(letter) for letter in (*refused.values(), *self._early.letters.values())}
+        if failed:
+            self._take_out(failed)
         landed = {name: at for name, at in positions.items() if name not in failed}
         if landed:
             self._sink.commit(landed, [])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from ddpm_core import DeadLetter, DeadLetterFilter, RetryableError
+from ddpm_core import DeadLetter, DeadLetterFilter, RetryableError, supersedes
 from ddpm_kafka.client_config import client_config
 from ddpm_kafka.connection import PATIENCE, Cluster, make, reach
 from ddpm_kafka.connection_options import ConnectionOptions
@@ -29,15 +29,13 @@ class Entry:
 
     Attributes:
         partition, offset: Where its message is.
-        rank: The higher wins, and of the same rank the later.
-        created: When it was set aside.
+        letter: What it is now of it, without payload, key and headers.
         wanted: Whether the filter takes it.
     """
 
     partition: int
     offset: int
-    rank: tuple[int, bool]
-    created: float
+    letter: DeadLetter
     wanted: bool
 
 
@@ -82,13 +80,13 @@ class Scan:
             letter = letter_of(message.key(), message.value(), headers)
             if letter is None:
                 continue
-            entry = Entry(partition, message.offset() or 0, _rank(letter), letter.created_at.timestamp(), wanted.takes(letter))
+            entry = Entry(partition, message.offset() or 0, _slim(letter), wanted.takes(letter))
             _keep(best, (name, partition), entry)
         winners: dict[str, Entry] = {}
         for (name, _), entry in best.items():
             _keep(winners, name, entry)
         chosen = [entry for entry in winners.values() if entry.wanted]
-        chosen.sort(key=lambda entry: entry.created, reverse=True)
+        chosen.sort(key=lambda entry: entry.letter.created_at, reverse=True)
         return chosen[: wanted.limit or None]
 
     def letters(self, entries: list[Entry]) -> list[DeadLetter]:
@@ -188,10 +186,10 @@ def _headers(message: Message) -> list[tuple[str, bytes | None]]:
 
 
 def _keep(best: dict[T, Entry], name: T, entry: Entry) -> None:
-    if name not in best or entry.rank >= best[name].rank:
+    if name not in best or supersedes(entry.letter, best[name].letter):
         best[name] = entry
 
 
-def _rank(letter: DeadLetter) -> tuple[int, bool]:
-    """More attempts win over fewer, and of the same number one that got through over one that is open."""
-    return letter.attempts, letter.replayed_at is not None
+def _slim(letter: DeadLetter) -> DeadLetter:
+    """The letter without what may be large."""
+    return replace(letter, payload=b"", view=None, message="", key=None, headers=None)

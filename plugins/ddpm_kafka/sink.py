@@ -28,6 +28,7 @@ waits until the brokers have decided what was begun, and positions are read afte
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterable, Sequence
 
@@ -43,7 +44,10 @@ from ddpm_kafka.producer_errors import EndedError, NotMemberError
 from ddpm_kafka.sink_connection import connection_of, name_in_pipeline
 from ddpm_kafka.sink_messages import MessageMaker
 from ddpm_kafka.sink_options import KafkaSinkOptions
-from ddpm_kafka.sink_topic import LARGEST, prepare_topic
+from ddpm_kafka.sink_topic import LARGEST, TopicFacts, look_at, prepare_topic
+from ddpm_kafka.topics import missing_topics
+
+log = logging.getLogger("ddpm.kafka.sink")
 
 _PATIENT_WITH_MEMBERS = 2.0
 """Seconds in which a member that lives decides a commit that it has begun."""
@@ -89,26 +93,36 @@ class KafkaSink(Sink):
         self.close()
         self._cluster.open()
         facts = prepare_topic(self._cluster, self._topic, self._options.min_partitions, replication=self._options.replication)
-        if facts.compacted and not self._options.key:
-            raise ConfigError(
-                f"topic {self._topic} is compacted, so its messages need a key", hint="Set `key` to the column that is it."
-            )
+        self._check_topic(facts)
         self._most = min(facts.largest, self._options.max_message_bytes or facts.largest)
         self._outbox = self._new_outbox(facts.largest)
         if self.keeps_positions:
             self._open_log()
         self._outbox.open()
 
+    def inspect(self) -> None:
+        """Reach the brokers and look at the topics. Those that a run would make are told in the log."""
+        self.close()
+        self._cluster.open()
+        wanted = (self._topic, TOPIC) if self.keeps_positions else (self._topic,)
+        missing = missing_topics(self._cluster, wanted)
+        if self._topic in missing:
+            log.warning("topic %s does not exist at %s yet: a run creates it", self._topic, self._cluster.where)
+        else:
+            self._check_topic(look_at(self._cluster, self._topic))
+        if self.keeps_positions and TOPIC not in missing:
+            self._check_positions(look_at(self._cluster, TOPIC))
+
     def claim(self, partitions: Sequence[str]) -> Positions:
         if not self.keeps_positions:
             return {}
-        log = self._opened_log()
-        log.refresh()
+        ledger = self._opened_log()
+        ledger.refresh()
         self._claimed |= dict.fromkeys(partitions, False)
         of_group = [name for name in partitions if self._is_of_group(name)]
         others = [name for name in partitions if not self._is_of_group(name) and not self._is_finished(name)]
-        left_in_peace = log.own(of_group, member=self._member)
-        log.own(others, member=False)
+        left_in_peace = ledger.own(of_group, member=self._member)
+        ledger.own(others, member=False)
         self._claimed |= dict.fromkeys([*of_group, *others], True)
         known: Positions = {}
         for name in partitions:
@@ -208,14 +222,23 @@ class KafkaSink(Sink):
         facts = prepare_topic(
             self._cluster, TOPIC, PARTITIONS, replication=self._options.replication, settings={"cleanup.policy": "compact"}
         )
+        self._check_positions(facts)
+        opened = PositionsLog(self._connection, self._cluster, self._kept, Owner(self._id))
+        opened.open()
+        self._log = opened
+
+    def _check_topic(self, facts: TopicFacts) -> None:
+        if facts.compacted and not self._options.key:
+            raise ConfigError(
+                f"topic {self._topic} is compacted, so its messages need a key", hint="Set `key` to the column that is it."
+            )
+
+    def _check_positions(self, facts: TopicFacts) -> None:
         if not facts.compacted:
             raise ConfigError(
                 f"topic {TOPIC} of {self._cluster.where} forgets messages after a while, and positions must stay",
                 hint="Set its cleanup.policy to compact.",
             )
-        log = PositionsLog(self._connection, self._cluster, self._kept, Owner(self._id))
-        log.open()
-        self._log = log
 
     def _opened_log(self) -> PositionsLog:
         if self._log is None:
@@ -226,27 +249,27 @@ class KafkaSink(Sink):
         """A producer that may write: after a new one is made, the log says whether all is still owned."""
         if self._outbox.ready:
             return
-        log = self._opened_log() if self.keeps_positions else None
+        ledger = self._opened_log() if self.keeps_positions else None
         self._outbox.open()
-        if log is not None:
-            log.refresh()
-            self._check_owned(log, self._claimed)
+        if ledger is not None:
+            ledger.refresh()
+            self._check_owned(ledger, self._claimed)
 
     def _own_what_is_new(self, positions: Positions) -> None:
         """Partitions that were only looked at, because they were finished, are taken over by the first commit of them."""
-        log = self._opened_log()
+        ledger = self._opened_log()
         owners = {self._owner(name) for name in positions}
         new = [name for name in owners if not self._claimed.get(name)]
         if new:
             before = {name: self._kept.generations(name) for name in new}
-            log.own(new, member=False)
+            ledger.own(new, member=False)
             self._claimed |= dict.fromkeys(new, True)
             if moved := sorted(name for name in new if _offsets(before[name]) != _offsets(self._kept.generations(name))):
                 raise FencedError(moved)
-        self._check_owned(log, owners)
+        self._check_owned(ledger, owners)
 
-    def _check_owned(self, log: PositionsLog, partitions: Iterable[str]) -> None:
-        taken = log.lost([name for name in partitions if self._claimed.get(name)])
+    def _check_owned(self, ledger: PositionsLog, partitions: Iterable[str]) -> None:
+        taken = ledger.lost([name for name in partitions if self._claimed.get(name)])
         if taken:
             raise self._fenced(taken)
 

@@ -41,14 +41,21 @@ def prepare_topic(
         ConfigError, FatalError, RetryableError: As the brokers say.
     """
     ensure_topics(cluster, [name], partitions, replication, settings)
+    return look_at(cluster, name)
+
+
+def look_at(cluster: Cluster, name: str) -> TopicFacts:
+    """What a topic takes that is there.
+
+    Raises:
+        RetryableError: The brokers do not say.
+    """
     resource = ConfigResource(ConfigResource.Type.TOPIC, name)
     future = cluster.admin.describe_configs([resource], request_timeout=PATIENCE)[resource]
     try:
         found = cluster.answer(future, f"cannot look at topic {name}")
-    except FatalError:
-        return (
-            TopicFacts()
-        )  # Who may write need not be allowed to read a topic's settings: then they are taken to be the usual ones.
+    except FatalError:  # Who may write need not be allowed to read a topic's settings: then they are taken to be the usual ones.
+        return TopicFacts()
     policy = str(found["cleanup.policy"].value) if "cleanup.policy" in found else ""
     return TopicFacts(
         int(found["max.message.bytes"].value or LARGEST) if "max.message.bytes" in found else LARGEST, "compact" in policy

@@ -33,7 +33,7 @@ from ddpm_kafka.source_offsets import GroupOffsets
 from ddpm_kafka.source_options import KafkaSourceOptions
 from ddpm_kafka.source_parts import Part, Parts
 from ddpm_kafka.source_start import Beginning, Place, Question, StartRules, partition_name, recreated
-from ddpm_kafka.topics import Topic, describe, ensure_topics, find_topics
+from ddpm_kafka.topics import Topic, describe, ensure_topics, find_topics, missing_topics
 from ddpm_kafka.topics_watch import TopicWatch, deleted
 
 log = logging.getLogger("ddpm.kafka.source")
@@ -129,6 +129,21 @@ class KafkaSource(Source):
             )
             if not topics:
                 log.warning("no topic of %s matches %s yet", self._cluster.where, ", ".join(options.wanted))
+
+    def inspect(self) -> None:
+        """Reach the brokers and look for the topics. Those that a run would make or grow are told in the log."""
+        self._reset()
+        self._cluster.open()
+        names, patterns, least = self._options.names, self._options.patterns, self._options.min_partitions
+        missing = [] if least is None else missing_topics(self._cluster, names)
+        for name in missing:
+            log.warning("topic %s does not exist at %s yet: a run creates it, with %s partitions", name, self._cluster.where, least)
+        topics = find_topics(self._cluster, [name for name in names if name not in missing], patterns)
+        for topic in topics.values():
+            if topic.name in names and topic.partitions < (least or 0):
+                log.warning("topic %s has %s partitions: a run adds some, up to %s", topic.name, topic.partitions, least)
+        if not topics and not missing:
+            log.warning("no topic of %s matches %s yet", self._cluster.where, ", ".join(patterns))
 
     def _make(self, *, member: bool) -> Any:
         context = self._context

@@ -51,6 +51,12 @@ def find_topics(cluster: Cluster, names: Sequence[str], patterns: Sequence[str])
     return describe(cluster, sorted({*names, *matched}))
 
 
+def missing_topics(cluster: Cluster, names: Sequence[str]) -> list[str]:
+    """Those of these topics that do not exist."""
+    known = reach(cluster.admin, cluster.watch).topics
+    return [name for name in names if name not in known]
+
+
 def describe(cluster: Cluster, names: Iterable[str]) -> dict[str, Topic]:
     """These topics as they are now; those that do not exist (any more) are absent."""
     asked = ask(cluster, names)
@@ -103,12 +109,12 @@ def ensure_topics(
         FatalError: The user may not.
         RetryableError: They did not answer, or the topic is not ready yet.
     """
-    known = reach(cluster.admin, cluster.watch).topics
-    new = [name for name in names if name not in known]
+    new = missing_topics(cluster, names)
     if new:
         made = [NewTopic(name, partitions, -1 if replication is None else replication, config=dict(settings or {})) for name in new]
         _wait(cluster, cluster.admin.create_topics(made, request_timeout=PATIENCE), "create", KafkaError.TOPIC_ALREADY_EXISTS)
-    grow = [name for name in names if name in known and len(known[name].partitions) < partitions]
+    known = reach(cluster.admin, cluster.watch).topics
+    grow = [name for name in names if name not in new and name in known and len(known[name].partitions) < partitions]
     if grow:
         wanted = [NewPartitions(name, partitions) for name in grow]
         # Another worker that grew it first: the brokers then say that it has as many partitions already.

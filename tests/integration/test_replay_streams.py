@@ -164,7 +164,7 @@ def test_letters_of_a_pipeline_keep_all_that_came_and_get_through_once_the_rule_
     assert summed(letters) == {
         ("parse", "", "json_invalid"): len(MALFORMED),
         ("process", "", "map_failed"): len(UNMAPPED),
-        ("sink", "postgres", "not_null"): len(REFUSED),
+        ("sink", "postgres", "null_value"): len(REFUSED),
         ("process", "out", "when_failed"): len(UNROUTED),
     }
     by_key = {base64.b64decode(one["key"]).decode(): one for one in letters}
