@@ -45,6 +45,10 @@ test-integration: $(VENV)/.dev $(PEERS)/.peers ## Run the tests against real ser
 test-kills: $(VENV)/.dev ## Kill 100 ingests into DuckDB and 100 into Postgres at random moments
 	DDPM_KILLS=100 $(BIN)/python -m pytest tests/integration/test_kills.py -s
 
+test-integration-plugin: $(VENV)/.dev ## Send the golden messages of one format through Kafka, `ddpm run` and Postgres: format=json
+	@$(BIN)/python -m tests.installed_formats "$(format)"
+	DDPM_FORMAT="$(format)" $(BIN)/python -m pytest tests/integration/test_format_harness.py
+
 test-streams: $(VENV)/.dev ## Kill a stream 200 times, and cut off 1,000 COMMITs
 	DDPM_STREAM_KILLS=200 DDPM_CUT_COMMITS=1000 $(BIN)/python -m pytest tests/integration/test_streams.py -s --timeout 3000
 

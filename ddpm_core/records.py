@@ -260,7 +260,7 @@ class DeadLetter:
         plugin, plugin_version: Whose judgement it was: the plugin's name and its distribution's version.
         sink: The sink that refused it, or an empty string.
         payload: Its original bytes; for a row that has none of its own, the row as an Arrow IPC stream.
-        payload_kind: `bytes` or `arrow`, telling which.
+        payload_kind: `bytes` or `arrow`, telling which; `none` for a message without a value, a tombstone.
         view: The row as JSON, where `payload_kind` is `arrow`; else None.
         attempts: How often it was tried.
         created_at: When, in UTC.
@@ -295,6 +295,10 @@ class DeadLetter:
     replayed_at: datetime | None = None
 
 
+LETTER_PARTITIONS = "dead-letter:"
+"""What the names of all partitions of dead letters begin with."""
+
+
 def letter_partition(letter: DeadLetter) -> str:
     """The generation that a dead letter is sent again under: its row in a sink's positions says that it landed there.
 
@@ -303,7 +307,7 @@ def letter_partition(letter: DeadLetter) -> str:
     share its partition.
     """
     part = hashlib.blake2b(letter.partition.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-    return f"dead-letter:{part}/{letter.offset >> 14}#{letter.id.partition('/')[0]}"
+    return f"{LETTER_PARTITIONS}{part}/{letter.offset >> 14}#{letter.id.partition('/')[0]}"
 
 
 # What `Source.read` returns besides Messages and Document.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddpm_core.cli.dlq_selection import ask, options, state, store_at, wanted, where, which
+from ddpm_core.cli.dlq_selection import Where, ask, options, state, wanted, where, which
 from ddpm_core.cli.lazy import Command, LazyGroup, Place
 from ddpm_core.cli.output import aligned, count, print_table, printable, printable_lines, size
 from ddpm_core.cli.settings import Settings
@@ -49,11 +48,11 @@ Examples:
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", default=20, show_default=True, help="At most N, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, payloads included.")
 @click.pass_obj
-def list_(settings: Settings, /, db: str | None, pipeline: Path | None, limit: int, as_json: bool, **given: Any) -> None:
+def list_(settings: Settings, /, limit: int, as_json: bool, **given: Any) -> None:
     """List dead letters, newest first."""
     # One more than asked for, to know whether there are more.
-    asked = wanted(given, limit=limit + 1)
-    letters = ask(store_at(settings, db, pipeline), asked)
+    place, asked = Where.of(given), wanted(given, limit=limit + 1)
+    letters = ask(*place.store(settings, asked))
     shown = letters[:limit]
     if as_json:
         from ddpm_core.cli.cells import dump
@@ -81,11 +80,11 @@ Examples:
 @click.option("--raw", is_flag=True, help="Write the payload's bytes to standard output, and nothing else.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def show(settings: Settings, id_: str, db: str | None, pipeline: Path | None, raw: bool, as_json: bool) -> None:
+def show(settings: Settings, /, id_: str, raw: bool, as_json: bool, **given: Any) -> None:
     """Show one dead letter with its payload. The beginning of its id is enough."""
     from ddpm_core.plugin.database import DeadLetterFilter
 
-    letter = _one(ask(store_at(settings, db, pipeline), DeadLetterFilter(id=id_, limit=4)), id_)
+    letter = _one(ask(*Where.of(given).store(settings, DeadLetterFilter(id=id_, limit=4))), id_)
     if raw:
         sys.stdout.flush()
         sys.stdout.buffer.write(letter.payload)
@@ -111,12 +110,12 @@ Examples:
 @options(*where, *which, state)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def stats(settings: Settings, /, db: str | None, pipeline: Path | None, as_json: bool, **given: Any) -> None:
+def stats(settings: Settings, /, as_json: bool, **given: Any) -> None:
     """Count dead letters by reason, stage and source, with the times of the first and the last one. The most frequent come first."""
     from ddpm_core.cli.dlq_stats import count_letters, print_stats
 
-    asked = wanted(given, limit=0)
-    counted = count_letters(store_at(settings, db, pipeline), asked)
+    place, asked = Where.of(given), wanted(given, limit=0)
+    counted = count_letters(*place.store(settings, asked))
     if as_json:
         from ddpm_core.cli.cells import dump
 
@@ -141,12 +140,12 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Say how many would go, and change nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def purge(settings: Settings, /, db: str | None, pipeline: Path | None, dry_run: bool, yes: bool, **given: Any) -> None:
+def purge(settings: Settings, /, dry_run: bool, yes: bool, **given: Any) -> None:
     """Remove dead letters for good: what `ddpm dlq list` shows with the same options."""
     from ddpm_core.cli.dlq_stats import count_letters, print_stats
 
-    asked = wanted(given, limit=0)
-    store = store_at(settings, db, pipeline)
+    place = Where.of(given)
+    store, asked = place.store(settings, wanted(given, limit=0))
     found: list[DeadLetter] = []
     counted = count_letters(store, asked, into=found)
     if not found:
@@ -241,7 +240,7 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace")
 
 
-_PAYLOAD_KINDS = {"bytes": "as they came", "arrow": "the row as an Arrow stream; here as JSON"}
+_PAYLOAD_KINDS = {"bytes": "as they came", "none": "a tombstone", "arrow": "the row as an Arrow stream; here as JSON"}
 
 
 def _payload(letter: DeadLetter) -> str:

@@ -61,7 +61,7 @@ def dead_letter(chunk: Chunk, refusal: Refusal, *, pipeline: str, table: str = "
         view=view,
         attempts=1,
         created_at=datetime.now(UTC),
-        format=(encoding or _decoder(chunk, refusal)) if kind == "bytes" else "",
+        format=(encoding or _decoder(chunk, refusal)) if kind != "arrow" else "",
         key=_of_message(messages, "keys", refusal.record),
         headers=_headers(messages, refusal.record),
         timestamp=_of_message(messages, "timestamps", refusal.record),
@@ -105,7 +105,10 @@ def _payload(chunk: Chunk, refusal: Refusal) -> tuple[bytes, str, str | None]:
     if raw is not None:
         return raw, "bytes", None
     row = _from_ipc(refusal.reject.row) if refusal.reject.row is not None else chunk.row_of(refusal.record)
-    return (_ipc(row), "arrow", _view(row)) if row is not None else (b"", "bytes", None)
+    if row is not None:
+        return _ipc(row), "arrow", _view(row)
+    tombstone = isinstance(chunk.source, Messages) and chunk.source.values[refusal.record] is None
+    return b"", "none" if tombstone else "bytes", None
 
 
 def _ipc(row: pa.RecordBatch) -> bytes:

@@ -75,7 +75,7 @@ def as_messages(letters: Sequence[DeadLetter]) -> Messages:
     """These letters as the messages that they were, or as messages that hold their payloads."""
     partitions = [letter_partition(letter) for letter in letters]
     return Messages(
-        values=[letter.payload for letter in letters],
+        values=[None if letter.payload_kind == "none" else letter.payload for letter in letters],
         partitions=partitions,
         offsets=[0] * len(letters),
         first=dict.fromkeys(partitions, Position(0)),

@@ -58,10 +58,7 @@ class PluginConformance:
 
     def spec(self) -> Any:
         """The spec under test, as the registry hands it out."""
-        registry = Registry()
-        module = importlib.import_module(self.plugin)
-        registry.add(module, entry_point=self.name, distribution="under-test", version="0")
-        return getattr(registry, self.kind)(self.name).spec
+        return _spec(self.plugin, self.kind, self.name)
 
     def made(self, builder: Lazy[Any], options: Mapping[str, Any] | None = None, context: BuildContext | None = None) -> Any:
         """What a builder of the spec makes of these options, or of those of the class."""
@@ -138,6 +135,14 @@ class PluginConformance:
         heavy, spent = _import_cost(self.plugin, self.import_budget)
         assert not heavy, f"importing {self.plugin} imports {', '.join(heavy)}; import them where they are used"
         assert spent <= self.import_budget, f"importing took {spent:.3f} s of CPU; {self.import_budget} s are allowed"
+
+
+@functools.cache
+def _spec(plugin: str, kind: Kind, name: str) -> Any:
+    """Once for all tests: they build plugins again and again, and a registry looks at everything in the module."""
+    registry = Registry()
+    registry.add(importlib.import_module(plugin), entry_point=name, distribution="under-test", version="0")
+    return getattr(registry, kind)(name).spec
 
 
 @functools.cache

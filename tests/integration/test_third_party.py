@@ -128,7 +128,7 @@ def test_the_wheel_of_the_core_holds_what_authors_need_and_no_more(installed: In
 def test_the_plugin_is_a_wheel_of_its_own(installed: Installed) -> None:
     names = zipfile.ZipFile(installed.wheels["logline"]).namelist()
     code = {name for name in names if ".dist-info" not in name}
-    assert code == {f"ddpm_logline/{name}.py" for name in ("__init__", "plugin", "options", "parser")}
+    assert code == {f"ddpm_logline/{name}.py" for name in ("__init__", "golden", "plugin", "options", "parser")}
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

@@ -1,23 +1,20 @@
 """A kit that lets everything pass is worth nothing: for each of its tests there is a plugin that fails exactly there.
 
-The broken plugins lie in `broken/`. One pytest run in a process of its own runs the one test of each that has to fail.
+The broken plugins lie in `broken/`. One pytest run inside this one runs the one test of each that has to fail.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
-import subprocess
-import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ddpm_core.testing import FormatConformance, ProcessorConformance, SinkConformance, SourceConformance
+from tests.inner_pytest import outcomes
 
-BROKEN, REFERENCE = (str(Path(__file__).parent / folder) for folder in ("broken", "reference"))
+BROKEN = str(Path(__file__).parent / "broken")
 FILES = ("broken_plugin", "broken_format", "broken_source", "broken_processor", "broken_sink")
 CASES = {
     f"{file}.{name}": f"{BROKEN}/{file}.py::{name}::{thing.fails}"
@@ -28,34 +25,16 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Case -> `failed` with the reason, `passed` or `skipped`."""
-    folder = tmp_path_factory.mktemp("broken")
-    report = folder / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", BROKEN]
-    command += [
-        "-o",
-        "python_classes=*",
-        "-o",
-        "junit_family=xunit1",
-        f"--junitxml={report}",
-        "--import-mode=importlib",
-        *CASES.values(),
-    ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([BROKEN, REFERENCE, *filter(None, sys.path)])}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=120)
-    assert report.exists(), done.stdout + done.stderr
-    found = {}
-    for case in ElementTree.parse(report).iter("testcase"):
-        problem = next(iter(case), None)
-        file, name = str(case.get("classname")).split(".")[-2:]
-        found[f"{file}.{name}"] = "passed" if problem is None else f"{problem.tag}: {problem.text}"
-    return found
+    scratch = tmp_path_factory.mktemp("broken")
+    found = outcomes(list(CASES.values()), "-opython_classes=*", root=Path(BROKEN), scratch=scratch)
+    return {id_.replace(".py::", ".").rpartition("::")[0]: outcome for id_, outcome in found.items()}
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_broken_plugin_is_found(case: str, outcomes: dict[str, str]) -> None:
-    assert outcomes[case].startswith("failure"), outcomes[case]
+def test_a_broken_plugin_is_found(case: str, found: dict[str, str]) -> None:
+    assert found[case].startswith("failed: "), found[case]
 
 
 @pytest.mark.parametrize("kit", [FormatConformance, SourceConformance, ProcessorConformance, SinkConformance])
@@ -64,9 +43,9 @@ def test_every_assertion_of_the_kit_has_been_seen_to_fail(kit: Any) -> None:
     assert tests - {case.rpartition("::")[2] for case in CASES.values()} == set()
 
 
-def test_a_failing_assertion_shows_its_values(outcomes: dict[str, str]) -> None:
+def test_a_failing_assertion_shows_its_values(found: dict[str, str]) -> None:
     """pytest rewrites the kit's assertions, though they lie in an installed package."""
-    assert "ONE" in outcomes["broken_format.WrongRows"]
+    assert "ONE" in found["broken_format.WrongRows"]
 
 
 def test_the_kit_reads_no_file_of_the_repository() -> None:
