@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddpm_core.cli.dlq_selection import options, store_at, wanted, where, which
+from ddpm_core.cli.dlq_selection import Where, options, store_at, wanted, where, which
 from ddpm_core.cli.errors import ExitCode, exit_code_of
 from ddpm_core.cli.lazy import Command
 from ddpm_core.cli.output import closed_stdout_is_fine, count
@@ -16,6 +16,7 @@ from ddpm_core.cli.settings import Settings
 
 if TYPE_CHECKING:
     from ddpm_core.engine.replay import ReplayReport, ReplayTarget
+    from ddpm_core.plugin.database import DeadLetterFilter
     from ddpm_core.plugin.dead_letters import DeadLetterStore
 
 STOPPING = "stopping: finishing the current transaction (Ctrl+C again to abort now)"
@@ -53,7 +54,7 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Say how many would be refused before they reach the target, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.pass_obj
-def replay(settings: Settings, /, db: str | None, pipeline: Path | None, limit: int | None, as_json: bool, **given: Any) -> int:
+def replay(settings: Settings, /, limit: int | None, as_json: bool, **given: Any) -> int:
     """Send dead letters through again, oldest first, and mark those that got through.
 
     Letters of `ddpm ingest` go into the table that they were meant for, those of a pipeline (--pipeline) through its processors into
@@ -63,8 +64,8 @@ def replay(settings: Settings, /, db: str | None, pipeline: Path | None, limit: 
     from ddpm_core.engine.ingest import plugins_as_observers
     from ddpm_core.engine.replay import Replay
 
-    asked, dry_run = wanted(given, limit=limit or 0), given["dry_run"]
-    store, target = _ways(settings, db, pipeline, given)
+    place, asked, dry_run = Where.of(given), wanted(given, limit=limit or 0), given["dry_run"]
+    store, target, asked = _ways(settings, place, asked, given)
     run = Replay(
         store,
         asked,
@@ -95,20 +96,22 @@ def replay(settings: Settings, /, db: str | None, pipeline: Path | None, limit: 
     return code
 
 
-def _ways(settings: Settings, db: str | None, pipeline: Path | None, given: dict[str, Any]) -> tuple[DeadLetterStore, ReplayTarget]:
-    """Where the letters are, and where they go."""
-    if pipeline is not None:
-        from ddpm_core.engine.replay_pipeline import PipelineTarget
-
+def _ways(
+    settings: Settings, place: Where, asked: DeadLetterFilter, given: dict[str, Any]
+) -> tuple[DeadLetterStore, ReplayTarget, DeadLetterFilter]:
+    """Where the letters are, where they go, and which ones are meant."""
+    db = place.db
+    if place.pipeline is not None:
         typed = [name.strip("_") for name in _OF_INGEST if given[name]]
         if typed:
             raise click.UsageError(f"--{typed[0].replace('_', '-')} has no meaning with --pipeline: the file says it.")
-        target = PipelineTarget(pipeline, settings.registry())
-        return (target.store() if db is None else store_at(settings, db, None)), target
+        target = place.target(settings)
+        assert target is not None  # noqa: S101 - a pipeline is named
+        return (target.store() if db is None else store_at(settings, db)), target, replace(asked, pipeline=target.name)
     from ddpm_core.engine.replay_ingest import IngestTarget, ReplayRequest
     from ddpm_core.plugin.kept_letters import KeptLetters
 
-    store = store_at(settings, db, None)
+    store = store_at(settings, db)
     in_tables = isinstance(store, KeptLetters)
     if given["to"] is None and not in_tables:
         raise click.UsageError("Where shall the rows go? --db is no database: name one with --to.")
@@ -125,7 +128,7 @@ def _ways(settings: Settings, db: str | None, pipeline: Path | None, given: dict
         max_depth=given["max_depth"],
         retry_for=given["retry_for"],
     )
-    return store, IngestTarget(request, settings.registry(), in_tables=in_tables)
+    return store, IngestTarget(request, settings.registry(), in_tables=in_tables), asked
 
 
 def _exit_code(report: ReplayReport, by_signal: ExitCode | None) -> ExitCode:

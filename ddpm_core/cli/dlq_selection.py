@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import click
 from ddpm_core.cli.settings import Settings
 
 if TYPE_CHECKING:
+    from ddpm_core.engine.replay_pipeline import PipelineTarget
     from ddpm_core.plugin.database import DeadLetterFilter
     from ddpm_core.plugin.dead_letters import DeadLetterStore
     from ddpm_core.records import DeadLetter
@@ -48,8 +50,9 @@ where = (
         "--pipeline",
         metavar="FILE",
         type=click.Path(path_type=Path),
-        help="Instead of --db: the place where the pipeline of this file keeps them.",
+        help="Instead of --db: those of the pipeline of this file, where it keeps them.",
     ),
+    click.option("--as", "as_name", metavar="NAME", help="With --pipeline: those of its run under this name."),
 )
 """The options that name the store."""
 
@@ -95,14 +98,42 @@ def wanted(given: dict[str, Any], *, limit: int) -> DeadLetterFilter:
     )
 
 
-def store_at(settings: Settings, db: str | None, pipeline: Path | None) -> DeadLetterStore:
-    """The store that the options in `where` name."""
-    if db is not None and pipeline is not None:
-        raise click.UsageError("--db and --pipeline both say where the dead letters are; give one of them.")
-    if pipeline is not None:
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What the options in `where` say, as typed."""
+
+    db: str | None
+    pipeline: Path | None
+    as_name: str | None
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> Where:
+        """Take the options out of `given`."""
+        found = cls(given.pop("db"), given.pop("pipeline"), given.pop("as_name"))
+        if found.as_name is not None and found.pipeline is None:
+            raise click.UsageError("--as names a run of a pipeline: name its file with --pipeline.")
+        return found
+
+    def target(self, settings: Settings) -> PipelineTarget | None:
+        """The pipeline, where one is named."""
+        if self.pipeline is None:
+            return None
         from ddpm_core.engine.replay_pipeline import PipelineTarget
 
-        return PipelineTarget(pipeline, settings.registry()).store()
+        return PipelineTarget(self.pipeline, settings.registry(), as_name=self.as_name)
+
+    def store(self, settings: Settings, wanted: DeadLetterFilter) -> tuple[DeadLetterStore, DeadLetterFilter]:
+        """The store, and what of it is meant: with `--pipeline` only the letters of that one, for others may use the same place."""
+        if self.db is not None and self.pipeline is not None:
+            raise click.UsageError("--db and --pipeline both say where the dead letters are; give one of them.")
+        target = self.target(settings)
+        if target is not None:
+            return target.store(), replace(wanted, pipeline=target.name)
+        return store_at(settings, self.db), wanted
+
+
+def store_at(settings: Settings, db: str | None) -> DeadLetterStore:
+    """The store at an address."""
     from ddpm_core.engine.letter_store import letter_store
 
     return letter_store(db, settings.registry())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,6 +39,11 @@ Examples:
 """,
 )
 @what_to_read
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Run the pipeline of this file to its end, where no PATH is given.  [default: what CONFIG_PATH names]",
+)
 @click.option("--again", is_flag=True, help="Read files again that were finished before.")
 @click.option(
     "--on-error",
@@ -75,6 +82,12 @@ def ingest(settings: Settings, /, as_json: bool, **given: Any) -> int:
     Run it again after it was stopped or killed: every row lands exactly once, and files already finished are skipped.
     """
     try:
+        pipeline = _pipeline_instead(given)
+        if pipeline is not None:
+            from ddpm_core.cli.run import run_file
+            from ddpm_core.engine.compose import RunRequest
+
+            return run_file(pipeline, RunRequest(until_end=True), settings, as_json=as_json)
         registry = settings.registry()
         report, code = _run(_request(given), registry, settings)
     except Exception as error:
@@ -87,6 +100,14 @@ def ingest(settings: Settings, /, as_json: bool, **given: Any) -> int:
         raise
     print_report(report, code, given["to"], settings, as_json=as_json)
     return code
+
+
+def _pipeline_instead(given: dict[str, Any]) -> Path | None:
+    """The pipeline file that is meant where nothing says what to read. A format says that standard input is meant."""
+    if given["paths"]:
+        return None
+    named = os.environ.get("CONFIG_PATH") if given["format_"] is None else None
+    return given["config"] or (Path(named) if named else None)
 
 
 def _request(given: dict[str, Any]) -> IngestRequest:

@@ -90,7 +90,7 @@ def noteworthy(event: Event) -> str | None:
         case Recovered(who=who, seconds=seconds):
             return f"{who} is back after {seconds:.0f} s"
         case BreakerChanged(who=who, state="open"):
-            return f"{who} does not come back: nothing is sent to it but one try at a time"
+            return f"{who} is down: it is tried now and then, and everything waits for it"
         case PartitionsChanged(change=change, partitions=partitions):
             return f"{change}: {_some(partitions)}"
     return None

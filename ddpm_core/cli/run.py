@@ -66,7 +66,14 @@ def run(settings: Settings, /, files: tuple[Path, ...], as_json: bool, workers: 
             raise ConfigError("--dry-run looks at one pipeline at a time", hint="Name one FILE, without --workers.")
         return supervise(paths, workers, settings)
     try:
-        return _run(paths[0], _request(given), settings, as_json=as_json, timeout=given["timeout"], dry_run=given["dry_run"])
+        request = _request(given)
+        if given["dry_run"]:
+            from ddpm_core.cli.dry_run import show_sample
+
+            return show_sample(paths[0], request, settings, as_json=as_json)
+        return run_file(
+            paths[0], request, settings, as_json=as_json, timeout=given["timeout"], supervised=given["worker"] is not None
+        )
     except Exception as error:
         if as_json:
             print_failure(error)
@@ -102,15 +109,26 @@ def _request(given: dict[str, Any]) -> RunRequest:
     )
 
 
-def _run(path: Path, request: RunRequest, settings: Settings, *, as_json: bool, timeout: float | None, dry_run: bool) -> ExitCode:
+def run_file(
+    path: Path,
+    request: RunRequest,
+    settings: Settings,
+    *,
+    as_json: bool = False,
+    timeout: float | None = None,
+    supervised: bool = False,
+) -> ExitCode:
+    """Run the pipeline of this file, print its report, and say how the command ends.
+
+    Args:
+        timeout: Seconds after which it is stopped.
+        supervised: It is a worker: it ends when the process that started it has gone.
+    """
     from ddpm_core.cli.progress import progress
     from ddpm_core.cli.stopping import Stoppable
+    from ddpm_core.cli.workers import end_with_parent
     from ddpm_core.engine.run import Run
 
-    if dry_run:
-        from ddpm_core.cli.dry_run import show_sample
-
-        return show_sample(path, request, settings, as_json=as_json)
     with progress(settings) as observers:
         run = Run(path, settings.registry(), request, timeout=timeout, observers=observers)
         if run.level and not settings.log_level:
@@ -121,6 +139,8 @@ def _run(path: Path, request: RunRequest, settings: Settings, *, as_json: bool, 
             settings.say(STOPPING)
             run.stop()
 
+        if supervised:
+            end_with_parent(run.stop)
         stoppable = Stoppable(run.run, stop)
         report = stoppable.run()
     code = _exit_code(report, stoppable.exit_code, endless=run.endless or run.timeout is not None)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -15,6 +16,19 @@ from ddpm_core.cli.settings import Settings
 
 LOOK_EVERY = 0.1
 """Seconds between two looks at the processes."""
+
+
+def end_with_parent(stop: Callable[[], None]) -> None:
+    """Stop this worker in good order when the process that supervises it has gone, however it went."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        gone = threading.Event()
+        while os.getppid() == parent:
+            gone.wait(1.0)
+        stop()
+
+    threading.Thread(target=watch, name="ddpm-parent", daemon=True).start()
 
 
 def supervise(paths: Sequence[Path], workers: int, settings: Settings) -> ExitCode:

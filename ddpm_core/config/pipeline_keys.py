@@ -30,7 +30,7 @@ PIPELINE_KEYS = (
     Key("sinks", "list of plugins", "required", "Where rows go: the name of each sink with its options, and beside it the keys below. All of them get every row."),
     Key("sink", "plugin", "none", "The same for a single sink, instead of `sinks`."),
     Key("dead_letter", "plugin", "none", "Where records go that are set aside: a sink that keeps dead letters, or `file: {path: …}`. By default beside the rows, and in `ddpm-dead-letters.ndjson` where a sink cannot keep them."),
-    Key("columns", "mapping of names to types", "none", "Types of columns, such as `{ts: timestamp, amount: decimal(12,2)}`."),
+    Key("columns", "mapping of names to types", "none", "Types of columns, such as `{ts: timestamp, amount: \"decimal(12,2)\"}`."),
     Key("linger", "duration", "0", "How long a record may wait for others, so that fewer transactions do the work: `10ms`."),
     Key("in_flight", "size", "none", "How many bytes may be read and not committed yet: `32MB`. By default what suits the source."),
     Key("reject_limit", "mapping", "none", "When too many rejects mean an outage: `{share: 5%, in_a_row: 1000}`."),

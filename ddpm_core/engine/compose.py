@@ -141,6 +141,7 @@ class _Composer:
         return BuildContext(
             pipeline=f"{self._document.name}.sample" if request.sample else request.as_name or self._document.name,
             beside=self._document.name if request.as_name else "",
+            looking=request.sample,
             columns=self._checked.columns,
             retry_for=self._retry_for(),
             output=partial(output_format, self._registry),

@@ -19,7 +19,7 @@ from typing import IO, Any
 from ddpm_core.errors import ConfigError, FatalError, RetryableError
 from ddpm_core.plugin.database import DeadLetterFilter
 from ddpm_core.plugin.dead_letters import DeadLetterStore, supersedes
-from ddpm_core.plugin.ledger import headers_as_text, headers_of_text
+from ddpm_core.plugin.letter_rows import headers_as_text, headers_of_text
 from ddpm_core.records import DeadLetter
 
 try:
@@ -46,13 +46,23 @@ class DeadLetterFile(DeadLetterStore):
 
     Args:
         path: The file; it is made when the first dead letter comes.
+        named: A user named this file to look at, so that it is a mistake if it is not there. Else there are no dead letters yet.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, named: bool = False) -> None:
         self.path = path
+        self._named = named
 
     def open(self) -> None:
-        """Nothing: the file is opened by each call."""
+        """Only a look: the file is opened by each call.
+
+        Raises:
+            ConfigError: There is no such folder.
+        """
+        if not self.path.absolute().parent.is_dir():
+            raise ConfigError(
+                f"there is no folder {self.path.parent} for the file of dead letters", hint="Make it, or name another path."
+            )
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -82,9 +92,11 @@ class DeadLetterFile(DeadLetterStore):
         Reads the whole file once, keeping less than a kilobyte for each letter, and then the lines that match.
 
         Raises:
-            ConfigError: There is no such file, or it holds something else.
+            ConfigError: There is no such file although it was named, or it holds something else.
             FatalError: It cannot be read.
         """
+        if not self._named and not self.path.exists():
+            return
         with self._readable() as file:
             last: dict[str, _Found] = {}
             for at, letter in self._all(file):

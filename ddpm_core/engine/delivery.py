@@ -107,7 +107,8 @@ class Delivery:
         self.atomic = any(slot.sink.atomic for slot in slots)
 
     def open(self) -> None:
-        """Open every sink, waiting for those that can be waited for."""
+        """Open every sink and the store of dead letters, waiting for those that can be waited for."""
+        self._recovery.until_done("dead_letter", self._letter_box.open, restore=self._letter_box.close)
         for slot in self._slots:
             self._recovery.until_done(slot.name, slot.open, restore=partial(slot.call, slot.sink.close), breaker=slot.breaker)
 

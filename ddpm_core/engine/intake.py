@@ -104,7 +104,8 @@ class Intake:
         self._claims: deque[Sequence[str]] = deque()
         """What load was asked to claim and has not answered yet, in order."""
         self._finished = False
-        self._ended = False
+        self.ended = False
+        """Whether the source has been read to its end."""
         self._stream = Stream(
             source=source,
             fifo=fifo,
@@ -145,7 +146,7 @@ class Intake:
             self._recovery.until_done("source", self._open, restore=self._close_source)
             for processor, plugin in self._processors:
                 blame(plugin, processor.open)
-            while not (self._stopping.is_set() or self._finished or self._ended):
+            while not (self._stopping.is_set() or self._finished or self.ended):
                 self._step()
             self._stream.hand_over()
         except Stopped:
@@ -175,7 +176,7 @@ class Intake:
     def _poll(self, seconds: float) -> None:
         """Keep the source alive while nothing can be handed over."""
         self._listen(wait=False)
-        if self._ended:
+        if self.ended:
             self._listen(wait=True)
         else:
             self._take(self._recovery.until_done("source", partial(self._read, seconds), restore=self._reopen))
@@ -193,7 +194,7 @@ class Intake:
             case None:
                 return
             case EndOfSource():
-                self._ended = True
+                self.ended = True
             case Assigned(partitions):
                 self._handed_out.assigned(partitions)
                 self._stream.assigned(partitions)

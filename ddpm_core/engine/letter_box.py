@@ -30,6 +30,16 @@ class LetterBox:
         self._open = False
         self.used = False
 
+    def open(self) -> None:
+        """Connect now, where all letters go here: a place that cannot be had is to be known before anything is read.
+
+        Raises:
+            ConfigError, FatalError, RetryableError: As `DeadLetterStore.open`.
+        """
+        if self.takes_all and not self._open:
+            self._call(self._store.open)
+            self._open = True
+
     def append(self, letters: Sequence[DeadLetter]) -> None:
         """Make these durable. Raises `RetryableError`, after which the next call connects anew."""
         try:

@@ -30,7 +30,7 @@ def letter_store(address: str | None, registry: Registry) -> DeadLetterStore:
     """
     address = DEFAULT_DATABASE if address is None else address
     if address.lower().endswith(SUFFIX) and "://" not in address:
-        return DeadLetterFile(Path(address))
+        return DeadLetterFile(Path(address), named=True)
     plugin = sink_for(address, registry)
     make = plugin.spec.dead_letters_at
     if make is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ddpm_core.config.pipeline_file import PipelineDocument, load_pipeline
 from ddpm_core.engine.build import Pipeline, open_database
-from ddpm_core.engine.compose import compose
+from ddpm_core.engine.compose import RunRequest, compose
 from ddpm_core.engine.dead_letter_file import DeadLetterFile
 from ddpm_core.engine.letter_store import JoinedLetters
 from ddpm_core.engine.replay_source import ROWS, RowsOfLetters, schema_of
@@ -25,16 +25,19 @@ class PipelineTarget:
     Args:
         path: The pipeline's file.
         registry: What is installed.
+        as_name: The letters of its run under this name (`ddpm run --as`), which has positions of its own.
 
     Raises:
         ConfigError: Every mistake in the file.
     """
 
-    def __init__(self, path: Path, registry: Registry) -> None:
+    def __init__(self, path: Path, registry: Registry, *, as_name: str | None = None) -> None:
         self._document: PipelineDocument = load_pipeline(path)
         self._registry = registry
+        # Bounded, as a replay is: its sinks are no members of the source's group, and leave those of the live run in peace.
+        self._request = RunRequest(until_end=True, as_name=as_name)
         self._first: Pipeline | None = self._compose()
-        self._name = self._first.name
+        self.name = self._first.name
         self._sinks = {use.name for use in self._first.sinks}
 
     def store(self) -> DeadLetterStore:
@@ -56,7 +59,7 @@ class PipelineTarget:
 
     def refuses(self, letter: DeadLetter) -> str:
         """Letters of others, and of sinks that the pipeline has no more."""
-        if letter.pipeline != self._name:
+        if letter.pipeline != self.name:
             return f"of pipeline {letter.pipeline}"
         if letter.sink and letter.sink not in self._sinks:
             return f"of sink {letter.sink}, which the pipeline does not have"
@@ -78,7 +81,7 @@ class PipelineTarget:
         return made
 
     def _compose(self) -> Pipeline:
-        return compose(self._document, self._registry)
+        return compose(self._document, self._registry, request=self._request)
 
     def _connecting(self, address: str | None) -> Callable[[], Database]:
         return lambda: open_database(address, self._registry)

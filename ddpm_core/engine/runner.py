@@ -199,7 +199,8 @@ class Runner:
         known = next((e for e in errors if isinstance(e, DdpmError)), None)
         held = isinstance(known, TooManyRejectsError)
         if self._stopping.is_set():
-            report.status = "landed" if self._load.ended else "stopped"
+            whole = self._load.ended and (self._pipeline.settings.endless or self._intake.ended or not self._streams)
+            report.status = "landed" if whole else "stopped"
         if known is not None and (held or not self._stopping.is_set()):
             report.error = known
             report.status = "failed"

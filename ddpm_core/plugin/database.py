@@ -30,6 +30,7 @@ class DeadLetterFilter:
         sink: Name of the sink that refused it.
         since, until: Set aside at this time or later; before this time.
         replayed: Only those that got through when they were sent again, or only those that are still open. None: both.
+        pipeline: Name of the pipeline that set it aside.
         limit: At most so many, newest first. 0: all.
     """
 
@@ -43,10 +44,11 @@ class DeadLetterFilter:
     since: datetime | None = None
     until: datetime | None = None
     replayed: bool | None = None
+    pipeline: str = ""
 
     @property
     def restricts(self) -> bool:
-        """Whether it leaves any out, but for `replayed` and `limit`."""
+        """Whether it leaves any out, but for `pipeline`, `replayed` and `limit`."""
         return bool(self.table or self.reason or self.source or self.id or self.stage or self.sink or self.since or self.until)
 
     def takes(self, letter: DeadLetter) -> bool:
@@ -58,6 +60,7 @@ class DeadLetterFilter:
             and self.reason in ("", letter.reason)
             and self.stage in ("", letter.stage)
             and self.sink in ("", letter.sink)
+            and self.pipeline in ("", letter.pipeline)
             and (self.since is None or letter.created_at >= self.since)
             and (self.until is None or letter.created_at < self.until)
             and (self.replayed is None or self.replayed == (letter.replayed_at is not None))

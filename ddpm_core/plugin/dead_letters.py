@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from ddpm_core.plugin.database import DeadLetterFilter
 from ddpm_core.records import DeadLetter
@@ -57,9 +58,17 @@ class DeadLetterStore(ABC):
 
 
 def supersedes(entry: DeadLetter, known: DeadLetter) -> bool:
-    """Whether of two entries of one id this one, which was written later, is what the letter is now.
+    """Whether of two entries of one id this one, which was written later, is what the letter is now: its `rank` is not lower."""
+    return rank(entry) >= rank(known)
 
-    More attempts win over fewer, and of the same number one that got through wins over one that is open: a run that crashed may
-    write a letter once more after it was replayed.
+
+def rank(entry: DeadLetter) -> tuple[datetime, int, bool]:
+    """Of several entries of one id the one of the highest rank says what the letter is, in whatever order they are found.
+
+    What was set aside later wins: the record was read and refused anew (the source was read again from its beginning, say), and is open
+    again although it had been replayed. A replay keeps that time. Of those with the same time more attempts win over fewer, and of
+    the same number one that got through over one that is open.
+
+    A run that crashed may set a letter aside once more after it was replayed. Then a replay finds at the target that it has landed.
     """
-    return (entry.attempts, entry.replayed_at is not None) >= (known.attempts, known.replayed_at is not None)
+    return entry.created_at, entry.attempts, entry.replayed_at is not None

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ddpm_core.errors import ConfigError
 from ddpm_core.plugin.database import Database, DeadLetterFilter
 from ddpm_core.plugin.dead_letters import DeadLetterStore
-from ddpm_core.plugin.ledger import DEAD_LETTER_COLUMNS, letter_of, letter_value
+from ddpm_core.plugin.letter_rows import DEAD_LETTER_COLUMNS, letter_of, letter_value
 from ddpm_core.plugin.names import split_table
 from ddpm_core.records import DeadLetter, letter_partition
 
@@ -185,6 +185,7 @@ def _conditions(
         (spelling.begins, "id", wanted.id),
         (spelling.same, "stage", wanted.stage),
         (spelling.same, "sink", wanted.sink),
+        ("{c} = {p}", "pipeline", wanted.pipeline),
         ("{c} >= {p}", "created_at", wanted.since),
         ("{c} < {p}", "created_at", wanted.until),
     ):

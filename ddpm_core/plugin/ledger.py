@@ -8,35 +8,25 @@ leaves nothing. The compare-and-set comes last in a transaction: an instance tha
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any, Literal, Protocol
 
 from ddpm_core.errors import FencedError
-from ddpm_core.records import DeadLetter, Position, Positions, stream_of
+from ddpm_core.plugin.letter_rows import DEAD_LETTER_COLUMNS, MAY_BE_NULL, letter_value
+from ddpm_core.records import LETTER_PARTITIONS, DeadLetter, Position, Positions, letter_partition, stream_of
 
 POSITIONS = "_ddpm_positions"
 DEAD_LETTERS = "_ddpm_dead_letters"
 
-DEAD_LETTER_COLUMNS = (
-    "id", "pipeline", "target", "source", "partition", "record_offset", "byte_offset", "stage", "reason", "message", "plugin",
-    "plugin_version", "sink", "payload", "payload_kind", "view", "attempts", "created_at", "format", "message_key", "message_headers",
-    "message_timestamp", "replayed_at",
-)  # fmt: skip
-"""The columns of `_ddpm_dead_letters`, in their order."""
-_MAY_BE_NULL = ("byte_offset", "view", "message_key", "message_headers", "message_timestamp", "replayed_at")
-_FIELDS = {
-    "record_offset": "offset", "message_key": "key", "message_headers": "headers", "message_timestamp": "timestamp",
-}  # fmt: skip
-"""Column -> field of a `DeadLetter`, where the two are not called the same: SQL and people would stumble over the field's name."""
 _POSITION_KEY = ("pipeline", "target", "partition")
 
 PIECE_LETTERS = 2_000
 PIECE_BYTES = 8 << 20
 """Dead letters go into the table in pieces of so many letters or bytes of payload, whichever comes first."""
+AT_ONCE = 1_000
+"""So many values are named in a statement: databases without arrays take that many parameters."""
 
 
 class Statements(Protocol):
@@ -126,6 +116,7 @@ class Ledger:
         self._of_target = f"{self._is('pipeline')} AND {self._is('target')}"
         self._epochs: dict[str, int] = {}
         self._stored: dict[str, int] = {}
+        self._letters_are_void = False
 
     def create(self) -> None:
         """Make the table of positions if it is missing; that of dead letters too, where it cannot be made within a round."""
@@ -148,6 +139,7 @@ class Ledger:
         """Forget what this instance has claimed."""
         self._epochs.clear()
         self._stored.clear()
+        self._letters_are_void = False
 
     def void_all(self) -> None:
         """Delete every position of the target: its rows are being replaced."""
@@ -184,6 +176,9 @@ class Ledger:
                     f"DELETE FROM {self._positions} WHERE {self._of_target} AND {self._is('partition')}", [*self._key, name]
                 )
                 del known[name], epochs[name]
+        if void_if_landed and not self._letters_are_void:
+            self._void_letters()
+            self._letters_are_void = True
         # The UPDATE holds the row, so this is the epoch that it made. Without one, the first commit inserts the row.
         self._epochs[partition] = epochs.get(partition, 0) if claimed else 0
         self._stored = {name: offset for name, offset in self._stored.items() if stream_of(name) != partition}
@@ -227,11 +222,17 @@ class Ledger:
         self._epochs, self._stored = reached.epochs, reached.stored
 
     def keep(self, letters: Sequence[DeadLetter]) -> None:
-        """Store dead letters; the same id is stored once. The table is made when the first one comes."""
+        """Store dead letters; the same id is stored once. The table is made when the first one comes.
+
+        One that is there already, and got through when it was sent again, is open again: its record was read anew (`--again`,
+        `--mode replace`, a table that was dropped) and refused anew, so what had landed of it does not count any more.
+        """
         if not letters:
             return
         if self._dialect.transactional_ddl:
             self._create_dead_letters()
+        for start in range(0, len(letters), AT_ONCE):
+            self._open_again(letters[start : start + AT_ONCE])
         if not self._dialect.arrays:
             sql, again = self._insert_if_absent(self._dead_letters, DEAD_LETTER_COLUMNS, ("id",))
             rows = ([self._value(letter, name) for name in DEAD_LETTER_COLUMNS] for letter in letters)
@@ -244,6 +245,35 @@ class Ledger:
         for piece in _pieces(letters):
             columns = [[self._value(letter, name) for letter in piece] for name in DEAD_LETTER_COLUMNS]
             self._sink.change(f"{into} SELECT {values} ON CONFLICT DO NOTHING", columns)
+
+    def _open_again(self, letters: Sequence[DeadLetter]) -> None:
+        """Those that were replayed are open, and their positions are void. One statement, and no more where there are none."""
+        q = self._quote
+        among, ids = self._among("id", [letter.id for letter in letters])
+        opened = self._sink.change(
+            f"UPDATE {self._dead_letters} SET {q('replayed_at')} = NULL, {q('attempts')} = 1, {q('created_at')} = {self._dialect.now} "
+            f"WHERE {among} AND {q('replayed_at')} IS NOT NULL",
+            ids,
+        )
+        if opened:
+            among, names = self._among("partition", [letter_partition(letter) for letter in letters])
+            self._sink.change(f"DELETE FROM {self._positions} WHERE {self._of_target} AND {among}", [*self._key, *names])
+
+    def _void_letters(self) -> None:
+        """The table is gone, and with it what landed in it of letters that were sent again: they can land once more."""
+        q, p = self._quote, self._dialect.placeholder
+        self._sink.change(
+            f"DELETE FROM {self._positions} WHERE {self._of_target} "
+            f"AND {q('partition')} >= {p} AND {q('partition')} < {p} AND {q('next_offset')} > 0",
+            [*self._key, LETTER_PARTITIONS, f"{LETTER_PARTITIONS[:-1]};"],
+        )
+
+    def _among(self, column: str, values: Sequence[str]) -> tuple[str, list[Any]]:
+        """The condition that a column is one of these, and its parameters."""
+        p = self._dialect.placeholder
+        if self._dialect.arrays:
+            return f"{self._quote(column)} IN (SELECT unnest({p}::{self._dialect.text}[]))", [list(values)]
+        return f"{self._quote(column)} IN ({', '.join([p] * len(values))})", list(values)
 
     def _own(self, stream: str, reached: Reached) -> None:
         """Prove that this instance still owns the partition, and hold its row until COMMIT."""
@@ -355,7 +385,7 @@ class Ledger:
 
     def _create_dead_letters(self) -> None:
         d, q, types = self._dialect, self._quote, self._dead_letter_types()
-        columns = [f"{q(name)} {types[name]}{'' if name in _MAY_BE_NULL else ' NOT NULL'}" for name in DEAD_LETTER_COLUMNS[1:]]
+        columns = [f"{q(name)} {types[name]}{'' if name in MAY_BE_NULL else ' NOT NULL'}" for name in DEAD_LETTER_COLUMNS[1:]]
         key = f"{q('id')} {d.key_text.format(d.key_sizes[3])} NOT NULL PRIMARY KEY"
         self._sink.make_own_table(DEAD_LETTERS, ", ".join([key, *columns]))
 
@@ -376,50 +406,6 @@ class Ledger:
 
     def _value(self, letter: DeadLetter, column: str) -> Any:
         return self._target if column == "target" else letter_value(letter, column)
-
-
-def letter_value(letter: DeadLetter, column: str) -> Any:
-    """A dead letter's value for one column. Text that no database holds is escaped: the payload has the original."""
-    value = getattr(letter, _FIELDS.get(column, column))
-    if column == "message_headers":
-        return None if value is None else headers_as_text(value)
-    if isinstance(value, str) and column != "view":
-        return value.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
-    return value
-
-
-def letter_of(row: Sequence[Any]) -> DeadLetter:
-    """The dead letter of a row of `DEAD_LETTER_COLUMNS`.
-
-    Databases without a type for a column give its text or its bytes, and times without a zone are in UTC.
-    """
-    values = {_FIELDS.get(name, name): value for name, value in zip(DEAD_LETTER_COLUMNS, row, strict=True)}
-    for name, value in values.items():
-        if name in ("payload", "key"):
-            values[name] = None if value is None else bytes(value)
-        elif isinstance(value, bytes):
-            values[name] = value.decode()
-    for name in ("created_at", "replayed_at"):
-        values[name] = _in_utc(values[name])
-    values["headers"] = None if values["headers"] is None else headers_of_text(values["headers"])
-    return DeadLetter(**values)
-
-
-def headers_as_text(headers: Sequence[tuple[str, bytes]]) -> str:
-    """A message's headers as JSON: pairs of name and value, the value in base64."""
-    return json.dumps([[name, base64.b64encode(value).decode()] for name, value in headers])
-
-
-def headers_of_text(text: str) -> tuple[tuple[str, bytes], ...]:
-    """The opposite of `headers_as_text`. Raises `ValueError` or `TypeError` for anything else."""
-    return tuple((str(name), base64.b64decode(value, validate=True)) for name, value in json.loads(text))
-
-
-def _in_utc(time: Any) -> datetime | None:
-    if time is None:
-        return None
-    known = datetime.fromisoformat(time) if isinstance(time, str) else time
-    return known.replace(tzinfo=timezone.utc) if known.tzinfo is None else known  # noqa: UP017
 
 
 def _pieces(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:

@@ -92,6 +92,7 @@ class BuildContext:
             built first, then processors, sinks, and the store of dead letters.
         beside: The pipeline that this run is beside under a name of its own, or an empty string. A sink that adds rows refuses a target
             that the other one has written to: it would hold them twice.
+        looking: Nothing may be made (a topic, a table): the run only looks at what there is.
         worker, workers: Which of how many processes that share the source's partitions this one is, from 0.
     """
 
@@ -106,6 +107,7 @@ class BuildContext:
     positions_kept: bool = True
     shared: dict[str, Any] = field(default_factory=dict)
     beside: str = ""
+    looking: bool = False
     worker: int = 0
     workers: int = 1
 

@@ -118,6 +118,21 @@ def test_a_compacted_topic_is_refused(kafka_broker: KafkaBroker, topic: str) -> 
     kafka_broker.create_topic(topic, config={"cleanup.policy": "compact"})
     options = KafkaLettersOptions(brokers=(kafka_broker.bootstrap,), topic=topic)
     made = KafkaLetters(options, options)
-    with pytest.raises(ConfigError, match=f"^topic {topic} is compacted, and would lose dead letters that have the same key\n"):
-        made.open()
+    for reach in (made.open, made.inspect):
+        with pytest.raises(ConfigError, match=f"^topic {topic} is compacted, and would lose dead letters that have the same key\n"):
+            reach()
     made.close()
+
+
+def test_looking_makes_no_topic(kafka_broker: KafkaBroker, topic: str, caplog: pytest.LogCaptureFixture) -> None:
+    options = KafkaLettersOptions(brokers=(kafka_broker.bootstrap,), topic=topic)
+    made = KafkaLetters(options, options)
+    made.inspect()
+    made.close()
+    where = f"Kafka at {kafka_broker.bootstrap}"
+    assert [record.getMessage() for record in caplog.records] == [f"topic {topic} does not exist at {where} yet: a run creates it"]
+    assert topic not in kafka_broker.admin().list_topics(timeout=10).topics
+    missing = KafkaLetters(options, options, creates=False)
+    with pytest.raises(ConfigError, match=f"^{where} has no topic {topic}$"):
+        missing.inspect()
+    missing.close()

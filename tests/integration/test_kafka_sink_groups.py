@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ddpm_core import Batch, BuildContext, FencedError, Position, RetryableError, Sink
 from ddpm_core.testing.sink_target import installed_format, some_rows
-from ddpm_kafka.connection import SharedKafka
+from ddpm_kafka.connection import OFFSETS_KEPT, SharedKafka
 from ddpm_kafka.connection_options import ConnectionOptions
 from ddpm_kafka.sink import KafkaSink, build
-from ddpm_kafka.connection import OFFSETS_KEPT
 from ddpm_kafka.sink_options import KafkaSinkOptions
 from tests.kafka import KafkaBroker
+from tests.kafka_groups import GroupView
 
 Make = Callable[..., Sink]
 
@@ -69,13 +69,8 @@ class Group:
         return sink
 
     def offsets(self) -> dict[int, tuple[int, str | None]]:
-        asked = [ConsumerGroupTopicPartitions(self.name, [TopicPartition(self.source, n) for n in range(2)])]
-        admin = self.broker.admin()
-        while True:  # A commit is decided a moment before its markers are everywhere.
-            found = admin.list_consumer_group_offsets(asked, require_stable=True)[self.name].result(10).topic_partitions
-            if not any(one.error for one in found):
-                break
-        return {one.partition: (one.offset, one.metadata) for one in found if one.offset >= 0}
+        with GroupView(self.broker, self.name, self.source) as group:
+            return group.offsets()
 
     def ids(self) -> list[int]:
         consumer = Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": "reader", "enable.partition.eof": True})

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import itertools
+import json
 import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -37,9 +40,11 @@ from ddpm_core.services.kafka_jars import find_jars
 from ddpm_core.services.ports import free_port
 from ddpm_core.testing import SourceConformance
 from ddpm_core.testing.source_bench import Content, SourceCapabilities
+from ddpm_kafka.connection import OFFSETS_KEPT
 from ddpm_kafka.source import KafkaSource
 from ddpm_kafka.source_options import KafkaSourceOptions
 from tests.kafka import KafkaBroker
+from tests.kafka_groups import GroupView
 from tests.services import ServiceUnavailableError
 
 ENDLESS: Mapping[str, Any] = {"bounds": None}
@@ -116,10 +121,10 @@ def numbered(count: int, start: int = 0) -> list[bytes | None]:
     return [b"%d" % number for number in range(start, start + count)]
 
 
-def group_offsets(broker: KafkaBroker, group: str) -> dict[int, int]:
-    admin = broker.admin()  # It has to live until its answer is there.
-    answer = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(20)
-    return {point.partition: point.offset for point in answer.topic_partitions}
+def group_offsets(broker: KafkaBroker, topic: str) -> dict[int, int]:
+    """Of the group of a pipeline that reads this topic."""
+    with GroupView(broker, f"of-{topic}", topic) as group:
+        return {partition: offset for partition, (offset, _) in group.offsets().items()}
 
 
 def add_partitions(broker: KafkaBroker, topic: str, count: int) -> None:
@@ -157,6 +162,26 @@ def test_a_topic_that_is_not_there_is_a_config_error(kafka_broker: KafkaBroker) 
         f"topic no-such-topic: Kafka at {kafka_broker.bootstrap} has no such topic\n"
         "Create it, correct its name, or set min_partitions so that it is created."
     )
+
+
+def test_looking_makes_and_joins_nothing(kafka_broker: KafkaBroker, kafka_topic: str, caplog: pytest.LogCaptureFixture) -> None:
+    missing = f"missing-{kafka_topic}"
+    for topics, options in ((kafka_topic, {}), (f"{missing},{kafka_topic}", {"min_partitions": 3}), ("^nothing-like-it", {})):
+        source = Reader(kafka_broker, topics, **options).source
+        source.inspect()
+        source.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"topic {missing} does not exist at Kafka at {kafka_broker.bootstrap} yet: a run creates it, with 3 partitions",
+        f"topic {kafka_topic} has too few partitions, 1: a run adds some, up to 3",
+        f"no topic of Kafka at {kafka_broker.bootstrap} matches ^nothing-like-it yet",
+    ]
+    with pytest.raises(ConfigError, match=f"^topic {missing}: Kafka at {kafka_broker.bootstrap} has no such topic"):
+        Reader(kafka_broker, missing).source.inspect()
+    known = kafka_broker.admin().list_topics(timeout=10).topics
+    assert missing not in known
+    assert len(known[kafka_topic].partitions) == 1
+    groups = kafka_broker.admin().list_consumer_groups().result(10).valid
+    assert f"of-{kafka_topic}" not in {group.group_id for group in groups}
 
 
 def test_topics_are_created_and_grown_to_min_partitions(kafka_broker: KafkaBroker) -> None:
@@ -228,7 +253,7 @@ def test_bounds_are_offsets_or_times(kafka_broker: KafkaBroker, kafka_topic: str
 
     assert [read(None, 2), read(2, 4), read(4, None), read(4, 99), read(99, None)] == [b"01", b"23", b"45", b"45", b""]
     assert [read(moment[1], moment[3]), read(None, moment[0]), read(moment[5], None)] == [b"12", b"", b"5"]
-    assert group_offsets(kafka_broker, f"of-{kafka_topic}") == {}, "a part of the past is no place to go on from"
+    assert group_offsets(kafka_broker, kafka_topic) == {}, "a part of the past is no place to go on from"
 
 
 def test_workers_of_a_bounded_run_share_the_partitions(kafka_broker: KafkaBroker) -> None:
@@ -264,18 +289,83 @@ def test_without_positions_at_a_sink_the_group_is_where_the_next_run_goes_on(kaf
             reader.messages(100)
             assert reader.values == numbered(100, round_ * 100)
             reader.source.commit(dict(reader.known))
-    assert group_offsets(kafka_broker, f"of-{kafka_topic}") == {0: 300}
+    assert group_offsets(kafka_broker, kafka_topic) == {0: 300}
 
 
 def test_the_gauge_never_moves_a_source_whose_sink_keeps_positions(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
     produce(kafka_broker, kafka_topic, numbered(10))
     with Reader(kafka_broker, kafka_topic) as reader:
         reader.messages(10).source.commit(dict(reader.known))
-    assert group_offsets(kafka_broker, f"of-{kafka_topic}") == {0: 10}
+    assert group_offsets(kafka_broker, kafka_topic) == {0: 10}
     with Reader(kafka_broker, kafka_topic, {f"kafka:{kafka_topic}/0": Position(4)}) as again:
         assert again.messages(6).values == numbered(6, 4)
     with Reader(kafka_broker, kafka_topic) as anew:
         assert anew.messages(10).values == numbered(10)
+
+
+def test_a_sink_learns_who_we_are_in_the_group_though_the_source_does_nothing_but_wait(
+    kafka_broker: KafkaBroker, kafka_topic: str
+) -> None:
+    """The library lets one thread at a time use a consumer, and a thread that polls again and again keeps all others out."""
+    shared: dict[str, Any] = {OFFSETS_KEPT: True}
+    with Reader(kafka_broker, kafka_topic, context={**ENDLESS, "shared": shared}) as reader:
+        assert shared["kafka"].group_metadata() is None
+        reader.until(lambda: bool(reader.source._parts.live))
+        found: list[object] = []
+        sink = threading.Thread(target=lambda: found.extend(shared["kafka"].group_metadata() for _ in range(100)), daemon=True)
+        sink.start()
+        for _ in range(3):
+            reader.source.read(0.3)
+        assert len(found) == 100
+        assert None not in found
+    assert shared["kafka"].group_metadata() is None
+
+
+def test_offsets_that_a_sink_keeps_are_left_alone(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    shared: dict[str, Any] = {}
+    produce(kafka_broker, kafka_topic, numbered(10))
+    with Reader(kafka_broker, kafka_topic, context={**ENDLESS, "shared": shared}) as reader:
+        reader.messages(10)
+        reader.source.commit(dict(reader.known))
+        shared[OFFSETS_KEPT] = True  # What is due by now is not committed either.
+        reader.source.commit(dict(reader.known))
+        produce(kafka_broker, kafka_topic, numbered(1, 10))
+        detail = reader.messages(11).known[f"kafka:{kafka_topic}/0"].detail
+    assert group_offsets(kafka_broker, kafka_topic) == {}
+    assert detail["start"] == 10, "every sink has what is before"
+
+
+def test_where_a_pipeline_began_at_the_end_is_for_the_sink_to_remember_that_keeps_the_offsets(kafka_broker: KafkaBroker) -> None:
+    """Nothing came: a position all the same. One of two sinks knows none: it gets all that came since."""
+    topic = kafka_broker.create_topic(partitions=2)
+    context = {**ENDLESS, "shared": {OFFSETS_KEPT: True}}
+    produce(kafka_broker, topic, numbered(10), partition=0)
+    with Reader(kafka_broker, topic, start="latest", context=context) as first:
+        first.until(lambda: len(first.known) == 2)
+        assert first.got == []
+    assert {name: at.offset for name, at in first.known.items()} == {f"kafka:{topic}/0": 10, f"kafka:{topic}/1": 0}
+    admin = kafka_broker.admin()
+    kept = [TopicPartition(topic, n, at, json.dumps(dict(first.known[f"kafka:{topic}/{n}"].detail))) for n, at in ((0, 12), (1, 0))]
+    group = f"of-{topic}"
+    admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, kept)])[group].result(20)
+    produce(kafka_broker, topic, numbered(5, 10), partition=0)
+    add_partitions(kafka_broker, topic, 3)
+    with Reader(kafka_broker, topic, start="latest", context=context) as ready:
+        ready.until(lambda: len(ready.assigned) == 3)
+        produce(kafka_broker, topic, [b"added"], partition=2)
+        found = ready.messages(6).values
+    assert sorted(value or b"" for value in found) == sorted([*(b"%d" % n for n in range(10, 15)), b"added"])
+    kafka_broker.delete_topic(topic)
+
+
+def test_a_sink_that_is_added_does_not_make_a_pipeline_skip_what_is_on_its_way(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    with Reader(kafka_broker, kafka_topic, start="latest") as reader:
+        reader.until(lambda: bool(reader.source._parts.live))
+        produce(kafka_broker, kafka_topic, numbered(10))
+        reader.messages(10).source.commit(dict(reader.known))
+    produce(kafka_broker, kafka_topic, numbered(5, 10))
+    with Reader(kafka_broker, kafka_topic, start="latest") as with_one_more:
+        assert with_one_more.messages(5).values == numbered(5, 10)
 
 
 def test_a_paused_partition_goes_on_at_once_where_it_stood(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
@@ -406,6 +496,32 @@ def test_a_topic_that_was_created_again_is_a_named_error_at_the_start_and_while_
     assert stopped(Reader(kafka_broker, kafka_topic, reader.known)) == expected
 
 
+def test_a_damaged_batch_is_a_named_error_and_nothing_behind_it_is_read(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    if not kafka_broker.managed or kafka_broker._own is None:
+        pytest.skip("the broker's disk is not ours")
+    ends = []
+    (log,) = Path(kafka_broker._own.folder).rglob(f"{kafka_topic}-0/00000000000000000000.log")
+    for batch in range(3):
+        produce(kafka_broker, kafka_topic, numbered(10, batch * 10))
+        ends.append(log.stat().st_size)
+    with log.open("r+b") as file:
+        file.seek(ends[1] - 5)
+        byte = file.read(1)
+        file.seek(ends[1] - 5)
+        file.write(bytes([byte[0] ^ 0xFF]))
+    name = f"kafka:{kafka_topic}/0"
+    reader = Reader(kafka_broker, kafka_topic)
+    with reader, pytest.raises(FatalError) as raised:
+        reader.until(lambda: False)
+    assert re.match(
+        rf"{name} holds messages that are damaged, at offset (0|10) or shortly after: .* failed CRC32C check", str(raised.value)
+    ), raised.value
+    assert str(raised.value).endswith("\nRestore the partition from a replica. Nothing of it was skipped.")
+    assert reader.values in ([], numbered(10))
+    with Reader(kafka_broker, kafka_topic, {name: Position(20)}, context={}) as behind:
+        assert behind.end().values == numbered(10, 20)
+
+
 # The group.
 
 
@@ -504,7 +620,7 @@ def test_members_come_and_go_and_every_message_lands_once_in_order(kafka_broker:
     for name, offset in landed:
         by_partition.setdefault(name, []).append(offset)
     assert all(offsets == list(range(len(offsets))) for offsets in by_partition.values())
-    assert {f"kafka:{topic}/{number}": at for number, at in group_offsets(kafka_broker, f"of-{topic}").items()} == {
+    assert {f"kafka:{topic}/{number}": at for number, at in group_offsets(kafka_broker, topic).items()} == {
         name: position.offset for name, position in sink.items()
     }
     kafka_broker.delete_topic(topic)

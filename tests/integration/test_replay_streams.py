@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
+import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,13 @@ import psycopg2
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from tests.command import Ended, ddpm
+from tests.command import Command, Ended, ddpm
 from tests.kafka import KafkaBroker
 
 PIPELINE = """
 name: shop
 source:
-  kafka: {{brokers: "{brokers}", topics: ["{topic}"], group: "{topic}"}}
+  kafka: {{brokers: "{brokers}", topics: ["{topic}"], group: "{topic}", instance: only}}
 format: {format}
 columns: {{id: bigint, price: text, kind: text, note: text}}
 processors:
@@ -44,7 +46,7 @@ MENDED = {
     "amount": "coalesce(TRY_CAST(price AS DOUBLE), -1)",
     "when": "coalesce(TRY_CAST(kind AS INTEGER), 7) > 0",
 }
-GOOD, MALFORMED, UNMAPPED, REFUSED, UNROUTED = range(0, 20), range(20, 25), range(30, 34), range(40, 43), range(50, 52)
+GOOD, MALFORMED, UNMAPPED, REFUSED, UNROUTED = range(20), range(20, 25), range(30, 34), range(40, 43), range(50, 52)
 
 
 def event(number: int) -> bytes:
@@ -68,6 +70,23 @@ class Shop:
     folder: Path
     dead_letter: str
     db: str
+
+    def produce(self, *numbers: int) -> None:
+        producer = Producer({"bootstrap.servers": self.broker.bootstrap, "enable.idempotence": True})
+        for number in numbers:
+            headers = [("trace", b"\xff%d" % number), ("trace", b"")]
+            producer.produce(self.topic, event(number), key=f"k{number}", partition=number % 2, headers=headers)
+        assert producer.flush(30) == 0
+
+    def start(self, *arguments: str) -> Command:
+        return Command(*arguments, cwd=self.folder, environment={"DATABASE_URL": self.url})
+
+    def until(self, sql: str, running: Command) -> None:
+        """Wait until this query gives rows."""
+        end = time.monotonic() + 60
+        while not self.ask(sql):
+            assert running.process.poll() is None and time.monotonic() < end, running.end().err  # noqa: PT018
+            time.sleep(0.01)
 
     def write(self, **how: str) -> None:
         values = {**STRICT, **how, "brokers": self.broker.bootstrap, "topic": self.topic, "dead_letter": self.dead_letter}
@@ -133,12 +152,7 @@ def shop(request: pytest.FixtureRequest, kafka_broker: KafkaBroker, postgres_dat
     (tmp_path / "fix.py").write_text(FIX)
     made.write()
     made.ask("CREATE TABLE events (id bigint, price text, kind text, note text NOT NULL, amount float8, part bigint, place bigint)")
-    producer = Producer({"bootstrap.servers": kafka_broker.bootstrap, "enable.idempotence": True})
-    for number in (*GOOD, *MALFORMED, *UNMAPPED, *REFUSED, *UNROUTED):
-        producer.produce(
-            topic, event(number), key=f"k{number}", partition=number % 2, headers=[("trace", b"\xff%d" % number), ("trace", b"")]
-        )
-    assert producer.flush(30) == 0
+    made.produce(*GOOD, *MALFORMED, *UNMAPPED, *REFUSED, *UNROUTED)
     yield made
     for name in (topic, f"{topic}-out", f"{topic}-dead"):
         kafka_broker.delete_topic(name)
@@ -208,3 +222,40 @@ def test_letters_of_a_pipeline_keep_all_that_came_and_get_through_once_the_rule_
     shop.ddpm("run", "p.yaml", "--until-end")
     assert [number for (number,) in shop.ask("SELECT id FROM events ORDER BY id")] == every
     assert shop.sent_on() == every
+
+
+@pytest.mark.parametrize("shop", ["topic"], indirect=True)
+def test_a_replay_beside_the_live_run_leaves_it_in_peace(shop: Shop) -> None:
+    shop.ddpm("run", "p.yaml", "--until-end", code=3)
+    shop.write(**MENDED)
+    shop.ask("ALTER TABLE events ALTER note DROP NOT NULL")
+    with shop.start("run", "p.yaml") as live:
+        shop.produce(60)
+        shop.until("SELECT 1 FROM events WHERE id = 60", live)
+        assert shop.dlq("replay").out == f"{len(BAD)} dead letters: {len(BAD)} landed, 0 failed again.\n"
+        shop.produce(61)
+        shop.until("SELECT 1 FROM events WHERE id = 61", live)
+        live.signal(signal.SIGTERM)
+        ended = live.end()
+    assert ended.code == 0, ended.err
+    assert ended.said == ended.err, "it had to wait, or begin anew"
+    every = sorted([*GOOD, *BAD, 60, 61])
+    assert [number for (number,) in shop.ask("SELECT id FROM events ORDER BY id")] == every
+    assert shop.sent_on() == every
+
+
+@pytest.mark.parametrize("shop", ["topic"], indirect=True)
+def test_a_replay_that_is_killed_before_the_second_sink_has_its_rows_sends_them_once(shop: Shop) -> None:
+    shop.ddpm("run", "p.yaml", "--until-end", code=3)
+    shop.write(**MENDED)
+    shop.ask("ALTER TABLE events ALTER note DROP NOT NULL")
+    for landed in (MALFORMED[0], UNMAPPED[0], REFUSED[0]):  # Each piece of the replay is committed for itself.
+        with shop.start("dlq", "replay", "--pipeline", "p.yaml") as running:
+            shop.until(f"SELECT 1 FROM events WHERE id = {landed}", running)
+            running.signal(signal.SIGKILL)
+            running.end()
+    shop.dlq("replay")
+    every = sorted([*GOOD, *BAD])
+    assert [number for (number,) in shop.ask("SELECT id FROM events ORDER BY id")] == every
+    assert shop.sent_on() == every
+    assert shop.letters() == []

@@ -18,6 +18,7 @@ from ddpm_core.config.pipeline_file import PipelineDocument
 from ddpm_core.config.pipeline_keys import PIPELINE_KEYS, SINK_KEYS
 from ddpm_core.config.yaml_file import parse_yaml
 from ddpm_core.registry import Registry
+from tests.examples import examples
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def node_of(tree: object) -> Node:
 
 
 @given(st.dictionaries(st.just("a"), TREES, min_size=1))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_what_is_shown_is_read_as_the_same_again(tree: dict[str, object]) -> None:
     nowhere = Environment([Layer({}, Path(), "")])
     shown = resolved_yaml(PipelineDocument(Path("p"), node_of(tree), nowhere), Registry())

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import ast
-import os
-import subprocess
-import sys
 import tomllib
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
 from ddpm_core.cli.scaffold import KINDS, create
 from ddpm_core.errors import ConfigError
+from tests.inner_pytest import outcomes
 
 ROOT = Path(__file__).parents[3]
 
@@ -23,42 +20,23 @@ def listing(folder: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """Kind -> how each test of its new package ended. One run for all, since starting pytest takes longer than the tests."""
     place = tmp_path_factory.mktemp("new")
     folders = [create(f"my_{kind}", kind, place) for kind in KINDS]
-    report = place / "report.xml"
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-W",
-        "error",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        os.devnull,
-        "--rootdir",
-        str(place),
-    ]
-    command += ["--import-mode=importlib", f"--junitxml={report}", *(str(folder / "tests") for folder in folders)]
-    paths = os.pathsep.join(map(str, [ROOT, *folders]))
-    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=120)
-    assert report.exists(), done.stdout + done.stderr
+    scratch = tmp_path_factory.mktemp("scratch")
+    ended = outcomes([folder / "tests" for folder in folders], "-Werror", root=place, paths=folders, scratch=scratch)
     found: dict[str, list[str]] = {kind: [] for kind in KINDS}
-    for case in ElementTree.parse(report).iter("testcase"):
-        kind = str(case.get("classname")).split(".")[2].removeprefix("test_my_")
-        problem = next((child for child in case if child.tag != "skipped"), None)
-        found[kind].append("passed" if problem is None else f"{case.get('name')}: {problem.text}")
+    for test, outcome in ended.items():
+        kind = test.partition("::")[0].rpartition("/")[2].removeprefix("test_my_").removesuffix(".py")
+        found[kind].append(f"{test}: {outcome}" if outcome.startswith("failed") else "passed")
     return found
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_its_tests_pass_at_once(kind: str, outcomes: dict[str, list[str]]) -> None:
-    assert len(outcomes[kind]) > 15
-    assert [outcome for outcome in outcomes[kind] if outcome != "passed"] == []
+def test_its_tests_pass_at_once(kind: str, found: dict[str, list[str]]) -> None:
+    assert len(found[kind]) > 15
+    assert [outcome for outcome in found[kind] if outcome != "passed"] == []
 
 
 def test_a_format_is_twenty_lines_of_code(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ddpm_core import ConfigError, FatalError
 from ddpm_sql.cursor import Mark, check_finite, check_same_kinds, continues, kind_of
+from tests.examples import examples
 
 EARLY, LATE = datetime.fromisoformat("0002-01-01"), datetime.fromisoformat("9998-01-01")
 VALUES = st.one_of(
@@ -29,7 +30,7 @@ VALUES = st.one_of(
 
 
 @given(st.lists(VALUES, min_size=1, max_size=3))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_mark_comes_back_through_json_as_it_was(values: list[Any]) -> None:
     mark = Mark(tuple(f"c{n}" for n in range(len(values))), tuple(values))
     back = Mark.of_detail(json.loads(json.dumps(mark.detail())))

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpm_sql.cursor_ties import Ties
+from tests.examples import examples
 
 
 @given(st.lists(st.integers(0, 4), max_size=40).map(sorted), st.lists(st.integers(1, 7), min_size=1, max_size=5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_cut_is_always_between_two_values(values: list[int], sizes: list[int]) -> None:
     ties, pending, done, at = Ties(), [], [], 0
     while at < len(values):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ddpm_core import RowBuilder
 from ddpm_sql.source_batches import Batches, column_at_once
 from ddpm_sql.source_columns import ResultColumn
+from tests.examples import examples
 
 VALUES = st.sampled_from(
     [
@@ -34,7 +35,7 @@ TYPES = st.sampled_from(
 
 
 @given(st.lists(VALUES, min_size=1, max_size=3), TYPES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_the_fast_way_gives_what_the_rules_give(values: list[Any], wanted: pa.DataType) -> None:
     fast = column_at_once(values, wanted)
     if fast is None:

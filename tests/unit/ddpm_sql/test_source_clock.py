@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ddpm_sql.source_batches import Batches
 from ddpm_sql.source_clock import spelled
 from ddpm_sql.source_columns import ResultColumn
+from tests.examples import examples
 
 DAY = timedelta(days=1)
 SMALLEST = timedelta(microseconds=1)
@@ -74,7 +75,7 @@ def test_a_column_declared_as_interval_takes_them_all() -> None:
 
 
 @given(st.lists(st.none() | st.timedeltas(-2 * DAY, 2 * DAY), min_size=1, max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_whole_columns_and_single_values_agree(values: list[timedelta | None]) -> None:
     alone = [batches(pa.time64("us")).parsed([(n, value)]) for n, value in enumerate(values)]
     together = batches(pa.time64("us")).parsed(list(enumerate(values)))

@@ -17,6 +17,7 @@ from ddpm_core import BuildContext, FatalError, Parsed, Position, Positions, Row
 from ddpm_sql import source_steps
 from ddpm_sql.source import build
 from ddpm_sql.source_options import SqlSourceOptions
+from tests.examples import examples
 
 
 class Reader:
@@ -71,7 +72,7 @@ def url(tmp_path: Path) -> str:
     deaths=st.lists(st.integers(0, 4), max_size=4),
     fetch=st.integers(1, 7),
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_row_comes_once_however_runs_end(
     database: sqlite3.Connection, tmp_path: Path, values: list[tuple[int, str, int]], cursor: str, deaths: list[int], fetch: int
 ) -> None:

@@ -123,7 +123,11 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     assert str(caught.value) == f"line 1 of {path} is no dead letter\nIs it a file that ddpm wrote?"
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_said_where_it_was_named_and_holds_none_where_a_pipeline_would_make_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        list(DeadLetterFile(tmp_path / "no.ndjson").find(DeadLetterFilter()))
+        list(DeadLetterFile(tmp_path / "no.ndjson", named=True).find(DeadLetterFilter()))
     assert str(caught.value) == f"there is no file {tmp_path}/no.ndjson"
+    file = DeadLetterFile(tmp_path / "no.ndjson")
+    assert list(file.find(DeadLetterFilter())) == []
+    assert file.purge([]) == 0
+    assert not file.path.exists()

@@ -25,6 +25,7 @@ from ddpm_core.testing.doubles import MemorySink, MemoryStore
 from ddpm_core.testing.streams import SimulatedCrash
 from ddpm_files.options import FilesOptions
 from ddpm_files.source import FilesSource
+from tests.examples import examples
 
 OF = {"distribution": "ddpm-test", "version": "1.0"}
 
@@ -173,7 +174,7 @@ class World:
             assert letters == sorted([line for line in lines if "row" not in line] * takings)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.booleans(),
     st.booleans(),

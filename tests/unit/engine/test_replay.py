@@ -105,7 +105,7 @@ class Target:
         self.stores = stores
         self.processors = processors
         self.kind = kind
-        self.runs: list[int] = []
+        self.conditions: dict[str, str] = {}
 
     def refuses(self, one: DeadLetter) -> str:
         return "" if one.pipeline == "p" else f"of pipeline {one.pipeline}"
@@ -121,7 +121,7 @@ class Target:
             source=(ReplaySource([]), SOURCE),
             parser=(RowsOfLetters(), ROWS) if one.payload_kind == "arrow" else parser,
             processors=[(processor, PROCESSOR) for processor in self.processors],
-            sinks=[SinkUse(name, self.kind(self.stores[name]), SINK) for name in names],
+            sinks=[SinkUse(name, self.kind(self.stores[name]), SINK, self.conditions.get(name, "")) for name in names],
         )
 
 
@@ -353,6 +353,20 @@ def test_a_letter_of_several_rows_lands_whole_or_not_at_all() -> None:
     memory.refuse = lambda row: ""
     replay(store, Target(a=memory))
     assert (ids(memory), store.open_ids()) == ([20, 21, 3, 10, 11], [])
+
+
+def test_a_row_that_the_condition_of_a_sink_cannot_judge_takes_the_others_of_its_letter_along() -> None:
+    a, b = MemoryStore(), MemoryStore()
+    store = ListStore(letter(1, b'[{"id": 10, "x": "1"}, {"id": 11, "x": "?"}]'), letter(2, b'{"id": 2, "x": "1"}'))
+    target = Target(a=a, b=b)
+    target.conditions = {"b": "CAST(x AS INTEGER) > 0"}
+    report = replay(store, target)
+    assert (report.landed, report.failed, ids(a), ids(b)) == (1, {"when_failed": 1}, [10, 11, 2], [2])
+    (left,) = (one for one in store.letters.values() if one.replayed_at is None)
+    assert (left.sink, left.stage, left.reason) == ("b", "process", "when_failed")
+    target.conditions = {"b": "TRY_CAST(x AS INTEGER) > 0 OR id = 11"}
+    replay(store, target)
+    assert (ids(a), ids(b), store.open_ids()) == ([10, 11, 2], [2, 10, 11], [])
 
 
 def test_a_letter_whose_other_rows_have_landed_the_first_time_is_not_sent_again() -> None:

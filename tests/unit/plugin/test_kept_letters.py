@@ -65,11 +65,30 @@ def test_letters_come_back_whole(kept: Callable[..., KeptLetters]) -> None:
     store.close()
 
 
+def test_what_is_refused_anew_after_it_was_replayed_is_open_again_and_may_land_again(kept: Callable[..., KeptLetters]) -> None:
+    letters = (letter(1), letter(2))
+    store = kept(*letters, landed=letters)
+    store.open()
+    store.mark_replayed([replace(one, replayed_at=LATER, attempts=3) for one in letters])
+    store.close()
+    store = kept(letter(1), letter(3))
+    assert found(store, replayed=False) == ["0001", "0003"], "it is set aside now, and the other one was before"
+    (again,) = store.find(DeadLetterFilter(id="0001"))
+    assert (again.attempts, again.replayed_at, again.payload) == (1, None, letters[0].payload)
+    with store._database.letter_tables(write=False) as tables:
+        (positions,) = tables.positions.values()
+        rows = tables.ask(f"SELECT {tables.quote('partition')} FROM {positions} ORDER BY 1", [])
+    assert [str(name) for (name,) in rows if "#" in str(name)] == [letter_partition(letters[1])]
+    store.close()
+
+
 def test_every_filter_restricts(kept: Callable[..., KeptLetters]) -> None:
     store = kept(letter(1), letter(2, stage="sink", sink="pg"), letter(3))
     assert found(store) == ["0003", "0002", "0001"]
     assert found(store, stage="sink") == ["0002"]
     assert found(store, sink="pg") == ["0002"]
+    assert found(store, pipeline="ingest") == ["0003", "0002", "0001"]
+    assert found(store, pipeline="other") == []
     assert found(store, since=NOW + timedelta(seconds=2)) == ["0003", "0002"]
     assert found(store, until=NOW + timedelta(seconds=2)) == ["0001"]
     assert found(store, limit=1) == ["0003"]

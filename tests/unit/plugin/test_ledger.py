@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from ddpm_core import FencedError, Position
 from ddpm_core.plugin import ledger
-from ddpm_core.plugin.ledger import DEAD_LETTER_COLUMNS, Dialect, Ledger
+from ddpm_core.plugin.ledger import Dialect, Ledger
+from ddpm_core.plugin.letter_rows import DEAD_LETTER_COLUMNS
+from ddpm_core.records import letter_partition
 from ddpm_core.testing.sink import dead_letter
 
 DIALECT = Dialect("Any", "?", "text", 'text collate "C"', "bigint", "blob", "json", "timestamptz")
@@ -25,13 +27,19 @@ class Statements:
         self.made: list[str] = []
         self.rows: list[tuple[Any, ...]] = []
         self.found = found
+        self.replayed = 0
+        """So many letters are there that were replayed."""
+
+    @property
+    def inserts(self) -> list[tuple[str, list[Any]]]:
+        return [change for change in self.changes if change[0].startswith("INSERT")]
 
     def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self.rows
 
     def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         self.changes.append((sql, list(parameters)))
-        return self.found
+        return self.replayed if sql.startswith("UPDATE main._ddpm_dead_letters") else self.found
 
     def change_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         for parameters in rows:
@@ -52,9 +60,9 @@ def keep(*names: str) -> list[list[str]]:
     """The ids of the letters in each INSERT."""
     statements = Statements()
     ledger_on(statements).keep([dead_letter(name) for name in names])
-    assert all(len(parameters) == len(DEAD_LETTER_COLUMNS) for _, parameters in statements.changes)
-    assert all(len({len(values) for values in parameters}) == 1 for _, parameters in statements.changes)
-    return [list(parameters[0]) for _, parameters in statements.changes]
+    assert all(len(parameters) == len(DEAD_LETTER_COLUMNS) for _, parameters in statements.inserts)
+    assert all(len({len(values) for values in parameters}) == 1 for _, parameters in statements.inserts)
+    return [list(parameters[0]) for _, parameters in statements.inserts]
 
 
 def test_many_dead_letters_are_few_statements(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +81,7 @@ def test_text_that_no_database_holds_is_escaped_in_dead_letters() -> None:
     statements = Statements()
     letter = dataclasses.replace(dead_letter("a"), message="a\x00b\ud800", created_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
     ledger_on(statements).keep([letter])
-    values = dict(zip(DEAD_LETTER_COLUMNS, statements.changes[0][1], strict=True))
+    values = dict(zip(DEAD_LETTER_COLUMNS, statements.inserts[0][1], strict=True))
     assert values["message"] == ["a\\x00b\\ud800"]
     assert values["target"] == ["main.t"]
 
@@ -110,10 +118,35 @@ def test_without_on_conflict_a_row_is_inserted_unless_its_key_is_there() -> None
     ]
     statements.changes.clear()
     kept.keep([dead_letter("a"), dead_letter("b")])
-    assert [(len(parameters), parameters[0], parameters[-1]) for _, parameters in statements.changes] == [
+    assert [(len(parameters), parameters[0], parameters[-1]) for _, parameters in statements.inserts] == [
         (len(DEAD_LETTER_COLUMNS) + 1, "a", "a"),
         (len(DEAD_LETTER_COLUMNS) + 1, "b", "b"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "among", "many"),
+    [(DIALECT, "(SELECT unnest(?::text[]))", lambda names: [names]), (PLAIN, "(?, ?)", lambda names: names)],
+)
+def test_a_letter_that_was_replayed_and_is_set_aside_anew_is_open_again_and_its_position_void(
+    dialect: Dialect, among: str, many: Callable[[list[str]], list[Any]]
+) -> None:
+    letters = [dead_letter("a"), dead_letter("b")]
+    statements = Statements()
+    ledger_on(statements, dialect).keep(letters)
+    reopening = (
+        "UPDATE main._ddpm_dead_letters SET replayed_at = NULL, attempts = 1, created_at = now() "
+        f"WHERE id IN {among} AND replayed_at IS NOT NULL"
+    )
+    assert statements.changes[0] == (reopening, many(["a", "b"]))
+    assert not any("DELETE" in sql for sql, _ in statements.changes)
+    statements = Statements()
+    statements.replayed = 1
+    ledger_on(statements, dialect).keep(letters)
+    assert statements.changes[1] == (
+        f"DELETE FROM main._ddpm_positions WHERE pipeline = ? AND target = ? AND partition IN {among}",
+        ["ingest", "main.t", *many([letter_partition(letter) for letter in letters])],
+    )
 
 
 def test_who_finds_no_row_of_its_epoch_is_fenced() -> None:
@@ -135,3 +168,7 @@ def test_positions_of_rows_that_are_gone_are_void() -> None:
     assert statements.changes[1] == (
         "DELETE FROM main._ddpm_positions WHERE pipeline = ? AND target = ? AND partition = ?", ["ingest", "main.t", "file:a#1"]
     )  # fmt: skip
+    assert statements.changes[2] == (
+        "DELETE FROM main._ddpm_positions WHERE pipeline = ? AND target = ? AND partition >= ? AND partition < ? AND next_offset > 0",
+        ["ingest", "main.t", "dead-letter:", "dead-letter;"],
+    )
