@@ -1,0 +1,159 @@
+"""`ddpm run` as its users type it: how it ends, what its switches do, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+
+from tests.command import Command, Ended, ddpm
+from tests.kafka import KafkaBroker
+from tests.stream_events import EventProducer
+
+PIPELINE = """
+name: {name}
+source:
+  kafka: {{brokers: "${{KAFKA_BROKERS}}", topics: ["{topic}"], group: "{topic}"}}
+format: json
+sink:
+  postgres: {{url: "${{DATABASE_URL}}", table: "${{TABLE:events}}"}}
+"""
+
+
+@dataclass
+class Place:
+    """A topic, a database, and a folder with pipelines."""
+
+    broker: KafkaBroker
+    topic: str
+    url: str
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def file(self, name: str = "events") -> str:
+        path = self.folder / f"{name}.yaml"
+        path.write_text(PIPELINE.format(name=name, topic=self.topic))
+        return str(path)
+
+    def run(self, *arguments: str, **more: str) -> Ended:
+        return ddpm(*arguments, environment=self.environment | more, cwd=self.folder, seconds=120)
+
+    def start(self, *arguments: str) -> Command:
+        return Command(*arguments, environment=self.environment, cwd=self.folder)
+
+    def produce(self, count: int, rate: float | None = None) -> EventProducer:
+        return EventProducer(self.broker.bootstrap, self.topic, partitions=2, count=count, rate=rate)
+
+    def ids(self, table: str = "events") -> list[str]:
+        connection = psycopg2.connect(self.url)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SELECT event_id FROM {table} ORDER BY event_id")
+                return [row[0] for row in cursor.fetchall()]
+        except psycopg2.errors.UndefinedTable:
+            return []
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def place(kafka_broker: KafkaBroker, postgres_database: str, tmp_path: Path) -> Iterator[Place]:
+    topic = kafka_broker.create_topic(partitions=2)
+    services = {"KAFKA_BROKERS": kafka_broker.bootstrap, "DATABASE_URL": postgres_database, "CONFIG_PATH": ""}
+    yield Place(kafka_broker, topic, postgres_database, tmp_path, services)
+    kafka_broker.delete_topic(topic)
+
+
+def fill(place: Place, count: int) -> list[str]:
+    with place.produce(count) as producer:
+        producer.finish()
+    return [event_id for n, event_id in enumerate(producer.ids) if n % 997 != 996]
+
+
+def test_until_end_reads_what_is_there_and_a_second_run_finds_nothing_new(place: Place) -> None:
+    good = fill(place, 3_000)
+    first = place.run("run", place.file(), "--until-end", "--json")
+    second = place.run("run", place.file(), "--until-end", "--json")
+    assert (first.code, json.loads(first.out)["rows"], json.loads(first.out)["rejects"]) == (3, len(good), {"json_invalid": 3})
+    assert (second.code, json.loads(second.out)["records"]) == (0, 0)
+    assert place.ids() == good
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_bounded_run_that_is_stopped_before_the_end_says_so(place: Place, number: signal.Signals, code: int) -> None:
+    fill(place, 1_000)
+    connection = psycopg2.connect(place.url)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE events (event_id text); LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+        with place.start("run", place.file(), "--until-end", "--json") as running:
+            running.until_it_says("assigned: ")
+            running.signal(number)
+            ended = running.end()
+    connection.close()
+    assert (ended.code, json.loads(ended.out)["status"]) == (code, "stopped")
+    assert ended.seconds < 15
+
+
+def test_config_path_names_the_pipeline_of_run_and_of_ingest(place: Place) -> None:
+    good = fill(place, 500)
+    run = place.run("ingest", CONFIG_PATH=place.file())
+    assert (run.code, place.ids()) == (0, good)
+    assert place.run("run", "--until-end", CONFIG_PATH=place.file()).code == 0
+    missing = place.run("run")
+    assert (missing.code, missing.err) == (
+        2,
+        "ddpm: error: no FILE is given, and CONFIG_PATH is not set\n  Name a pipeline's file: ddpm run pipeline.yaml\n",
+    )
+
+
+def test_a_dry_run_writes_nothing_and_moves_nothing(place: Place) -> None:
+    good = fill(place, 2_000)
+    shown = place.run("run", place.file(), "--dry-run", "--json")
+    found = json.loads(shown.out)
+    assert (shown.code, found["first_rows"][0].keys() >= {"event_id", "amount"}) == (3, True)
+    assert found["records"] >= 1_000
+    assert place.ids() == []
+    assert place.run("run", place.file(), "--until-end").code == 3
+    assert place.ids() == good
+
+
+def test_a_backfill_has_positions_of_its_own_and_refuses_the_live_table(place: Place) -> None:
+    good = fill(place, 900)
+    assert place.run("run", place.file(), "--until-end").code == 0
+    part = place.run("run", place.file(), "--start", "100", "--end", "200", "--as", "again", TABLE="part")
+    assert part.code == 0, part.err
+    assert place.ids("part") == [event_id for event_id in good if 200 <= int(event_id[3:]) < 400]
+    beside = place.run("run", place.file(), "--start", "0", "--as", "whole")
+    assert beside.code == 2
+    assert "pipeline events adds rows to table" in beside.err
+    assert place.ids() == good
+
+
+def test_workers_share_the_partitions_and_end_with_who_supervises_them(place: Place) -> None:
+    good = fill(place, 4_000)
+    with place.start("run", place.file(), "--workers", "2") as running:
+        running.until_it_says("assigned: ", times=2, seconds=60)
+        until = time.monotonic() + 60
+        while len(place.ids()) < len(good):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        workers = psutil.Process(running.process.pid).children(recursive=True)
+        assert len(workers) == 2
+        running.signal(signal.SIGKILL)
+        running.process.wait(10)
+        _, alive = psutil.wait_procs(workers, timeout=20)
+        assert alive == []
+    assert place.ids() == good
+
+
+def test_a_run_stops_by_itself_after_its_timeout(place: Place) -> None:
+    fill(place, 200)
+    ended = place.run("run", place.file(), "--timeout", "4s")
+    assert (ended.code, len(place.ids())) == (0, 200), ended.err
