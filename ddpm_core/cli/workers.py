@@ -53,6 +53,8 @@ def supervise(paths: Sequence[Path], workers: int, settings: Settings) -> ExitCo
     try:
         for path in paths:
             for worker in range(workers):
+                if stopping.is_set():
+                    break
                 name = f"{path} worker {worker + 1} of {workers}"
                 command = [sys.executable, "-m", "ddpm_core.cli.main", *_arguments(path, paths), "--worker", f"{worker}/{workers}"]
                 # A session of its own: Ctrl+C reaches this process only, which passes it on once.

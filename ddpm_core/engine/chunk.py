@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+MESSAGE_BYTES = 150
+"""What a message costs beside its payload: the objects that hold its value, its partition and its offset."""
+
+REJECT_BYTES = 500
+"""The same for one that was refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A record of a chunk that was rejected, and by whom.
@@ -66,6 +73,8 @@ class Chunk:
 
     def __post_init__(self) -> None:
         self.held_bytes = max(self.step.nbytes, self.step.data.nbytes if self.step.data is not None else 0)
+        if isinstance(self.source, Messages):
+            self.held_bytes += MESSAGE_BYTES * self.step.records + REJECT_BYTES * len(self.step.rejects)
 
     @property
     def nbytes(self) -> int:

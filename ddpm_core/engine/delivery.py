@@ -33,6 +33,7 @@ chunks of such a long round are not kept, so if the environment fails in between
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -55,6 +56,7 @@ from ddpm_core.records import Batch, Position, Positions
 if TYPE_CHECKING:
     import pyarrow as pa
 
+log = logging.getLogger("ddpm.engine.delivery")
 T = TypeVar("T")
 
 
@@ -191,12 +193,16 @@ class Delivery:
         """
         if not self._may_settle:
             return []
-        held = {stream for slot in self._slots for landed in slot.round.landed for stream in streams(landed.chunk)}
+        held = self._in_rounds()
+        rereads = self._can_be_read_again()
         try:
             return self._committed(self._each_sink(self._commit_at_the_end), self._reached)
         except FencedError as error:
             if held <= set(error.partitions):
                 raise
+            if rereads:
+                self.abandon()
+                raise FencedError(sorted(held)) from error
             # The round's other chunks are not kept, so they cannot be written again without these.
             taken = ", ".join(error.partitions)
             raise FatalError(
@@ -225,11 +231,16 @@ class Delivery:
     def _full(self) -> bool:
         return all(slot.call(partial(getattr, slot.sink, "full")) for slot in self._slots)
 
+    def settle_when_full(self) -> list[Landed]:
+        """As `settle`, where the sinks say that it is time: asked while nothing comes."""
+        return self.settle() if self._may_settle and self._full() else []
+
     def abandon(self) -> None:
         """Forget what is written and not committed."""
         for slot in self._slots:
             slot.call(slot.sink.rollback)
             slot.round = Round()
+        self._reached, self._may_settle = {}, False
 
     def close(self) -> None:
         """Close every sink; what is not committed is forgotten."""
@@ -300,6 +311,9 @@ class Delivery:
 
     def _write(self, slot: SinkSlot, chunks: Sequence[Chunk]) -> None:
         """Steps 1 and 2."""
+        taken = self._elsewhere & {stream for chunk in chunks for stream in streams(chunk)}
+        if taken:  # They went while this waited. A sink that was opened again has not claimed them.
+            raise FencedError(sorted(taken))
         for whole in chunks:
             # What this round holds already counts too: after an assignment a source hands out again what is still on its way.
             chunk = whole.after({**self._standing(slot), **slot.round.positions})  # 1.
@@ -390,6 +404,8 @@ class Delivery:
                 return
             here = slot.positions
             if not all(p in here and here[p].detail.get("run") == self._run for p in current.positions):
+                if all(landed.chunk.document is None for landed in current.landed):
+                    raise FencedError(sorted({stream for landed in current.landed for stream in streams(landed.chunk)})) from unsure
                 raise self._gone(unsure) from unsure
 
         try:
@@ -406,7 +422,19 @@ class Delivery:
         try:
             return action()
         except RetryableError as error:
+            if self._can_be_read_again():
+                lost = sorted(self._in_rounds())
+                log.warning("%s; what was gathered since the last commit is read again", error.message)
+                self.abandon()
+                raise FencedError(lost) from error
             raise self._gone(error) from error
+
+    def _in_rounds(self) -> set[str]:
+        return {stream for slot in self._slots for landed in slot.round.landed for stream in streams(landed.chunk)}
+
+    def _can_be_read_again(self) -> bool:
+        """Whether the open rounds hold messages only, which their source hands out again after a claim."""
+        return all(landed.chunk.document is None for slot in self._slots for landed in slot.round.landed)
 
     def _gone(self, error: RetryableError) -> FatalError:
         hint = f"{error.hint}\n" if error.hint else ""

@@ -111,7 +111,7 @@ class Fifo:
         self._items.append(chunk)
         self._changed.notify_all()
 
-    def take(self, max_bytes: int) -> list[Chunk] | Claim | Drain | Abandon | End:
+    def take(self, max_bytes: int, seconds: float | None = None) -> list[Chunk] | Claim | Drain | Abandon | End:
         """The next control item, or the chunks at the head: whatever has gathered, up to `max_bytes`. Waits. Raises `Closed`.
 
         What gathered while the last transaction was being written is the next one: a quiet pipeline commits at once, a busy one
@@ -119,10 +119,12 @@ class Fifo:
         """
         with self._changed:
             self._taking = True
-            self._changed.wait_for(lambda: self._closed or self._items)
+            self._changed.wait_for(lambda: self._closed or self._items, seconds)
             self._taking = False
             if self._closed:
                 raise Closed
+            if not self._items:
+                return []
             head = self._items.popleft()
             if not isinstance(head, Chunk):
                 return head

@@ -103,6 +103,8 @@ class Intake:
         self._gone = gone
         self._claims: deque[Sequence[str]] = deque()
         """What load was asked to claim and has not answered yet, in order."""
+        self._outdated = 0
+        """How many of them, from the left, a source asked for that was closed since: their answers are not for the one that is open."""
         self._finished = False
         self.ended = False
         """Whether the source has been read to its end."""
@@ -220,6 +222,7 @@ class Intake:
 
     def _reopen(self) -> None:
         self._close_source()
+        self._outdated = len(self._claims)
         self._open()
 
     def _listen(self, *, wait: bool) -> None:
@@ -237,11 +240,16 @@ class Intake:
     def _heed(self, answer: Answer) -> None:
         match answer:
             case Claimed(positions, schema):
-                self._stream.claimed(self._claims.popleft())
+                names = self._claims.popleft()
+                again = {name for later in self._claims for name in later}
+                self._stream.claimed([name for name in names if name not in again])
                 if schema is not None and self._parser is not None:
                     parser, plugin = self._parser
                     blame(plugin, partial(parser.expect, schema))
-                blame(self._source_plugin, partial(self._source.seek, positions))
+                if self._outdated:
+                    self._outdated -= 1
+                else:
+                    blame(self._source_plugin, partial(self._source.seek, positions))
             case Committed(positions):
                 blame(self._source_plugin, partial(self._source.commit, positions))
             case Drained():

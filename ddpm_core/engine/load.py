@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ddpm_core.engine.answers import Answer, Claimed, Drained, Finished
 from ddpm_core.engine.chunk import Chunk
@@ -20,9 +20,15 @@ from ddpm_core.engine.report import Report
 from ddpm_core.engine.sink_slot import Landed
 from ddpm_core.errors import FatalError, FencedError
 from ddpm_core.plugin.events import ChunkCommitted, Event
-from ddpm_core.records import Rows
+from ddpm_core.records import Positions, Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = logging.getLogger("ddpm.engine.load")
+
+GLANCE = 0.2
+"""Seconds between two looks at whether what has gathered is to be committed, while nothing comes."""
 
 HELD_EVERY = 10.0
 """Seconds after which a run that is held says so again."""
@@ -73,6 +79,10 @@ class Load:
         self._transaction_seconds = transaction_seconds
         self._ended: list[Chunk] = []
         """The last chunks of documents that nothing is known of yet: their rounds may still be open."""
+        self._fenced: set[str] = set()
+        """Partitions that another instance claimed at a sink, and that were not claimed again since."""
+        self.held = False
+        """Whether it keeps still because of too many rejects. Safe from any thread."""
         self.ended = False
         """Whether everything that the source had has been delivered."""
 
@@ -94,30 +104,58 @@ class Load:
     def _until_the_end(self) -> None:
         while self._drains or not self._stopping.is_set():
             try:
-                item = self._fifo.take(self._transaction_bytes)
+                item = self._fifo.take(self._transaction_bytes, GLANCE if self._drains and self._delivery.gathers else None)
             except Closed:
                 return
             match item:
                 case End():
                     self._count(self._delivery.finish())
                     self._note_landed_by_others()
+                    if self._drains and self._fenced and not self._stopping.is_set():
+                        raise FencedError(sorted(self._fenced), hint=TAKEN_OVER)
                     self.ended = True
                     return
                 case Claim(partitions):
                     self._gone.difference_update(partitions)
-                    self._answers.put(Claimed(*self._delivery.claim(partitions)))
+                    self._fenced.difference_update(partitions)
+                    self._answers.put(Claimed(*self._claim(partitions)))
                 case Drain(partitions, number):
-                    self._count(self._delivery.settle())
+                    self._settle()
                     self._delivery.give_up(partitions)
+                    self._fenced.difference_update(partitions)
                     self._answers.put(Drained(number))
                 case Abandon(document, error, atomic):
                     self._abandon(document.name, error, atomic=atomic)
+                case []:
+                    self._settle(self._delivery.settle_when_full)
                 case chunks:
                     try:
                         self._deliver(chunks)
                     except TooManyRejectsError as error:
                         self._hold(error)
                     self._fifo.release(chunks)
+
+    def _claim(self, partitions: Sequence[str]) -> tuple[Positions, pa.Schema | None]:
+        try:
+            return self._delivery.claim(partitions)
+        except FencedError as error:  # The round at hand is gone with its connection.
+            self._taken(error)
+            self._gone.difference_update(partitions)
+            self._fenced.difference_update(partitions)
+            return self._delivery.claim(partitions)
+
+    def _settle(self, settle: Callable[[], list[Landed]] | None = None) -> None:
+        """Commit what has gathered. Of a stream, what cannot be committed any more is read again."""
+        try:
+            self._count((settle or self._delivery.settle)())
+        except FencedError as error:
+            if not self._drains:
+                raise
+            self._taken(error)
+
+    def _taken(self, error: FencedError) -> None:
+        self._gone.update(error.partitions)
+        self._fenced.update(error.partitions)
 
     def _deliver(self, chunks: list[Chunk]) -> None:
         """Deliver these, and what comes while they are written and goes into the same transaction: it joins `chunks`."""
@@ -139,6 +177,9 @@ class Load:
                 self._note_landed_by_others()
             except FencedError as error:
                 self._gone.update(error.partitions)
+                self._fenced.update(
+                    name for chunk in left if chunk.document is None for name in streams(chunk) & set(error.partitions)
+                )
                 self._blame_fence(left, error)
                 if not any(streams(chunk) & self._gone for chunk in left):  # The sink contradicts itself.
                     raise
@@ -155,6 +196,7 @@ class Load:
         if not self._holds:
             raise error
         self._delivery.abandon()
+        self.held = True
         while not self._stopping.is_set():
             log.error("held: %s. Nothing is lost: stop it, change the rule or the limit, and start it again.", error.message)
             self._stopping.wait(HELD_EVERY)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ddpm_core.engine.breaker import Breaker
-from ddpm_core.errors import FatalError, RetryableError
+from ddpm_core.errors import DdpmError, FatalError, RetryableError
 from ddpm_core.plugin.events import Event, Recovered, Waiting
 
 T = TypeVar("T")
@@ -77,6 +77,9 @@ class Recovery:
             except RetryableError as error:
                 last = error
                 continue
+            except DdpmError:
+                breaker.succeeded()  # It answered: what it said is another matter.
+                raise
             breaker.succeeded()
             self._emit(Recovered(who, self._clock() - began))
             return result

@@ -109,7 +109,7 @@ class Runner:
             emit=self._emit,
             table=pipeline.table,
             linger=settings.linger,
-            hopeless=lambda: self._delivery.hopeless,
+            hopeless=lambda: self._delivery.hopeless or self._load.held,
         )
         self._load = Load(
             self._delivery,

@@ -98,6 +98,8 @@ class Stream:
         self._gathered = Gathered(clock)
         self._pending: Chunk | None = None
         """A chunk that there has been no room for yet."""
+        self._left: set[str] = set()
+        """Partitions that went, or were assigned anew, since the messages at hand were taken: what they hold of these is out of date."""
         self._mine: set[str] = set()
         self._claimed: set[str] = set()
         self._paused: set[str] = set()
@@ -130,9 +132,11 @@ class Stream:
         """Parse what has gathered and give it to load; reads on while there is no room. Raises `Closed`."""
         if self._gathered.empty:
             return
-        chunk = self._pending = self._make(self._gathered.take())
-        while self._pending is not None:  # A drain in the middle of a poll hands it over.
-            if self._fifo.offer(chunk, ROOM_WITHIN):
+        self._left.clear()
+        chunk = self._make(self._gathered.take())  # It may wait for a registry, and partitions may go meanwhile.
+        self._pending = chunk.without(self._left)
+        while self._pending is not None:  # A drain in the middle of a poll hands it over; what goes is cut out of it.
+            if self._fifo.offer(self._pending, ROOM_WITHIN):
                 self._pending = None
             else:
                 self.pause()
@@ -182,15 +186,16 @@ class Stream:
 
     def assigned(self, partitions: Sequence[str]) -> None:
         """These came; load is asked to claim them. What was read of them before is read again, from where the sinks stand."""
-        self._gathered.drop(partitions)
+        self._drop(partitions)
         self._mine.update(partitions)
         self._paused.difference_update(partitions)
         if self._plugin.spec.endless:  # A file's own partition is no news.
             self._emit(PartitionsChanged("assigned", list(partitions)))
 
     def claimed(self, partitions: Sequence[str]) -> None:
-        """Load has claimed these."""
+        """Load has claimed these. Those that went meanwhile are somebody else's: they are not to be claimed again when a sink comes back."""
         self._claimed.update(name for name in partitions if name in self._mine)
+        self._gone.update(name for name in partitions if name not in self._mine)
 
     def drain(self, partitions: Sequence[str]) -> None:
         """See `Source.drain`: returns when all that was handed out of these is committed, or when it is not worth the wait."""
@@ -210,7 +215,6 @@ class Stream:
 
     def lost(self, partitions: Sequence[str]) -> None:
         """See `Source.lost`."""
-        self._gathered.drop(partitions)
         self._let_go(partitions, "lost")
 
     def end(self) -> None:
@@ -237,7 +241,15 @@ class Stream:
                     self._heed(answer)
         log.warning("partitions were given up with messages in flight; who has them next goes on where the sinks stand")
 
+    def _drop(self, partitions: Sequence[str]) -> None:
+        """Forget what was read of these and is not handed over: it must not follow a claim of theirs, which begins where the sinks stand."""
+        self._gathered.drop(partitions)
+        self._left.update(partitions)
+        if self._pending is not None:
+            self._pending = self._pending.without(set(partitions))
+
     def _let_go(self, partitions: Sequence[str], change: str) -> None:
+        self._drop(partitions)
         self._gone.update(partitions)
         self._mine.difference_update(partitions)
         self._paused.difference_update(partitions)

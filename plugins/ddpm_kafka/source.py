@@ -33,7 +33,7 @@ from ddpm_kafka.source_offsets import GroupOffsets
 from ddpm_kafka.source_options import KafkaSourceOptions
 from ddpm_kafka.source_parts import Part, Parts
 from ddpm_kafka.source_start import Beginning, Place, Question, StartRules, partition_name, recreated
-from ddpm_kafka.topics import Topic, describe, ensure_topics, find_topics, missing_topics
+from ddpm_kafka.topics import Topic, describe, ensure_topics, find_topics, look_for_topics
 from ddpm_kafka.topics_watch import TopicWatch, deleted
 
 log = logging.getLogger("ddpm.kafka.source")
@@ -68,8 +68,9 @@ class KafkaSource(Source):
         self._cluster = Cluster(options)
         self._consumer: Any = None
         self._joined = False
+        self._membership: object | None = None
         self._reset()
-        context.shared["kafka"] = SharedKafka(options, self._group, self._group_metadata, lambda: self._cluster.id)
+        context.shared["kafka"] = SharedKafka(options, self._group, lambda: self._membership, lambda: self._cluster.id)
 
     def _reset(self) -> None:
         self._watch = Watch(cluster_name(self._options))
@@ -92,9 +93,11 @@ class KafkaSource(Source):
 
     # What a sink on the same cluster asks for.
 
-    def _group_metadata(self) -> object | None:
-        consumer = self._consumer
-        return consumer.consumer_group_metadata() if consumer is not None and self._joined else None
+    def _note_membership(self, consumer: Any) -> None:
+        """Keep what a sink needs to send offsets as this member. The sink cannot ask the consumer itself: the library lets one thread at a
+        time use it, and who waits in `poll` again and again keeps all others out for as long as nothing comes (seen with 2.16)."""
+        if self._joined and self._offsets_kept():
+            self._membership = consumer.consumer_group_metadata()
 
     def _offsets_kept(self) -> bool:
         """Whether a sink keeps the group's offsets. It says so when it is built, which is after this source."""
@@ -134,20 +137,18 @@ class KafkaSource(Source):
         """Reach the brokers and look for the topics. Those that a run would make or grow are told in the log."""
         self._reset()
         self._cluster.open()
-        names, patterns, least = self._options.names, self._options.patterns, self._options.min_partitions
-        missing = [] if least is None else missing_topics(self._cluster, names)
-        for name in missing:
-            log.warning("topic %s does not exist at %s yet: a run creates it, with %s partitions", name, self._cluster.where, least)
-        topics = find_topics(self._cluster, [name for name in names if name not in missing], patterns)
-        for topic in topics.values():
-            if topic.name in names and topic.partitions < (least or 0):
-                log.warning("topic %s has %s partitions: a run adds some, up to %s", topic.name, topic.partitions, least)
-        if not topics and not missing:
-            log.warning("no topic of %s matches %s yet", self._cluster.where, ", ".join(patterns))
+        look_for_topics(self._cluster, self._options.names, self._options.patterns, self._options.min_partitions)
 
     def _make(self, *, member: bool) -> Any:
         context = self._context
-        config = consumer_config(self._options, group=self._group, pipeline=context.pipeline, worker=context.worker, member=member)
+        config = consumer_config(
+            self._options,
+            group=self._group,
+            pipeline=context.pipeline,
+            worker=context.worker,
+            member=member,
+            partitions=sum(self._known.values()),
+        )
         return make(Consumer, {**config, "on_commit": self._offsets.heard}, self._watch)
 
     def _open_bounded(self, topics: dict[str, Topic], bounds: ReadBounds) -> None:
@@ -178,6 +179,7 @@ class KafkaSource(Source):
         self._look_at_topics()
         self._begin_what_is_known()
         self._offsets.look_after(consumer)
+        self._note_membership(consumer)  # With each read, since a generation may change without a partition that moves.
         if self._started:
             started, self._started = self._started, {}
             return Messages([], [], [], started, dict(started))
@@ -224,7 +226,7 @@ class KafkaSource(Source):
             if self._consumer is not None:
                 leave(self._consumer, self._offsets, member=self._bounds is None)
         finally:
-            self._consumer, self._joined = None, False
+            self._consumer, self._joined, self._membership = None, False, None
             self._parts = Parts()
             self._questions.clear()
             self._cluster.close()
@@ -233,6 +235,7 @@ class KafkaSource(Source):
 
     def _on_assign(self, consumer: Any, points: list[TopicPartition]) -> None:
         self._joined = True
+        self._note_membership(consumer)
         self._watch.up()
         if not points:
             return
@@ -246,6 +249,7 @@ class KafkaSource(Source):
     def _on_revoke(self, consumer: Any, points: list[TopicPartition]) -> None:
         places = [(point.topic, point.partition) for point in points]
         if places:
+            self._note_membership(consumer)  # What is drained is still committed as this member.
             self.drain([partition_name(place) for place in places])
             self._offsets.post(consumer, places)
             consumer.incremental_unassign(points)
@@ -374,7 +378,7 @@ class KafkaSource(Source):
             at = self._reached.get(name)
             raise FatalError(
                 f"{name} holds messages that are damaged{'' if at is None else f', at offset {at:,} or shortly after'}: {said(error)}",
-                hint="Restore the partition from a replica. Nothing of it was skipped; what came before has been read.",
+                hint="Restore the partition from a replica. Nothing of it was skipped.",
             )
         elif code == KafkaError.UNKNOWN_TOPIC_OR_PART and message.topic() in self._options.names:
             raise deleted(place[0], self._cluster.where)

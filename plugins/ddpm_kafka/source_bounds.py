@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import ConsumerGroupState, IsolationLevel, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
-from ddpm_core import FatalError
+from ddpm_core import FatalError, RetryableError
 from ddpm_kafka.connection import PATIENCE, Cluster
 from ddpm_kafka.source_start import Place, partition_name
 from ddpm_kafka.topics import Topic
@@ -48,6 +48,8 @@ def _ask(cluster: Cluster, points: list[TopicPartition], spec: OffsetSpec) -> di
 
         name = partition_name((point.topic, point.partition))
         found[name] = cluster.ask(request, f"cannot ask for the end of {name}").offset
+        if found[name] < -1:  # Brokers that come back answer without an error and without an offset (measured, 2.16).
+            raise RetryableError(f"the brokers do not know the end of {name} now")
     return found
 
 

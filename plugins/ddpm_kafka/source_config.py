@@ -12,7 +12,6 @@ _BEST = {
     "fetch.wait.max.ms": 50,
     # At its default of a second, reading alone is 0.4 to 1.4 million messages a second by luck.
     "fetch.queue.backoff.ms": 10,
-    "queued.min.messages": 200_000,
     "queued.max.messages.kbytes": 65_536,
     # Partitions and topics that are added are seen within so long.
     "topic.metadata.refresh.interval.ms": 30_000,
@@ -24,7 +23,9 @@ _CLASSIC = {
 }
 
 
-def consumer_config(options: KafkaSourceOptions, *, group: str, pipeline: str, worker: int, member: bool) -> dict[str, Any]:
+def consumer_config(
+    options: KafkaSourceOptions, *, group: str, pipeline: str, worker: int, member: bool, partitions: int = 1
+) -> dict[str, Any]:
     """What the consumer is made with.
 
     Args:
@@ -33,12 +34,15 @@ def consumer_config(options: KafkaSourceOptions, *, group: str, pipeline: str, w
         pipeline: The pipeline's, by which its members are told from others.
         worker: This process's number among those that share the group.
         member: It joins the group; else it only commits offsets under its name.
+        partitions: How many the topics have.
 
     Raises:
         ConfigError: As `client_config`.
     """
     config: dict[str, Any] = {
         **_BEST,
+        # The library fetches so many ahead of each partition; its limit in bytes knows nothing of headers and of what a message costs.
+        "queued.min.messages": max(1_000, min(200_000, 400_000 // max(1, partitions))),
         **(_CLASSIC if options.protocol == "classic" else {}),
         **client_config(options, "consumer"),
         "group.id": group,

@@ -54,7 +54,7 @@ class Parts:
         parts = []
         for place in places:
             part = self.by_name.setdefault(partition_name(place), Part(place, serial))
-            part.serial, part.live = serial, False
+            part.serial, part.live, part.paused = serial, False, False
             parts.append(part)
         self._ready.append((serial, places))
         return parts

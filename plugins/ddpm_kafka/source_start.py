@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from ddpm_core import FatalError, Position, Positions, RetryableError
 from ddpm_kafka.connection import PATIENCE, Cluster
 from ddpm_kafka.errors import of_kafka
+from ddpm_kafka.group_offsets import Committed, ask_group
 from ddpm_kafka.source_notes import Note, read_note
 from ddpm_kafka.topics import Topic, ask, described
 
@@ -95,7 +96,7 @@ class Question:
         self._ask()
 
     def _ask(self) -> None:
-        admin, rules = self._cluster.admin, self._rules
+        rules = self._rules
         points = [TopicPartition(*place) for place in self.places]
         topics = sorted({topic for topic, _ in self.places})
         self._topics = ask(self._cluster, topics)
@@ -104,9 +105,10 @@ class Question:
         self._timed: dict[TopicPartition, Future[Any]] = {}
         if isinstance(rules.start, datetime):
             self._timed = self._offsets(points, OffsetSpec.for_timestamp(int(rules.start.timestamp() * 1000)))
-        self._group: dict[str, Future[Any]] = {}
+        self._group: Future[Committed | None] | None = None
         if rules.group and any(partition_name(place) not in self._positions for place in self.places):
-            self._group = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(rules.group)], request_timeout=PATIENCE)
+            noted = {(topic, number) for topic in topics for number in range(rules.known.get(topic, 0))}
+            self._group = ask_group(self._cluster, rules.group, sorted(noted.union(self.places)))
 
     def _offsets(self, points: list[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, Future[Any]]:
         futures: dict[TopicPartition, Future[Any]] = self._cluster.admin.list_offsets(
@@ -122,7 +124,8 @@ class Question:
         """
         if time.monotonic() < self._not_before:
             return None
-        futures = [*self._topics.values(), *self._low.values(), *self._high.values(), *self._timed.values(), *self._group.values()]
+        futures = [*self._topics.values(), *self._low.values(), *self._high.values(), *self._timed.values()]
+        futures += [self._group] if self._group is not None else []
         self._cluster.admin.poll(0)
         self._cluster.watch.check()
         if not all(future.done() for future in futures):
@@ -186,16 +189,12 @@ class Question:
 
     def _notes(self) -> dict[Place, Note]:
         """The group's offsets."""
-        found: dict[Place, Note] = {}
-        for future in self._group.values():
-            try:
-                answer = future.result(timeout=0)
-            except KafkaException as error:
-                raise of_kafka(error, f"cannot read the offsets of group {self._rules.group}") from None
-            for point in answer.topic_partitions:
-                if point.error is None and point.offset >= 0:
-                    found[point.topic, point.partition] = read_note(point.offset, point.metadata)
-        return found
+        if self._group is None:
+            return {}
+        found = self._group.result(timeout=0)
+        if found is None:
+            raise RetryableError(f"cannot read the offsets of group {self._rules.group}: {self._cluster.where} did not answer")
+        return {place: read_note(offset, metadata) for place, (offset, metadata) in found.items()}
 
 
 _GONE = "To read it from its beginning, give the pipeline another name (or `ddpm run --as NAME`)."
@@ -212,9 +211,13 @@ def recreated(place: Place, offset: int) -> FatalError:
 def gone(place: Place, offset: int, low: int, high: int) -> FatalError:
     """The error of an offset that the log does not hold."""
     if offset < low:
+        lost = (
+            "1 message was deleted before it was read"
+            if low - offset == 1
+            else f"{low - offset:,} messages were deleted before they were read"
+        )
         return FatalError(
-            f"{partition_name(place)} stands at offset {offset:,}, and its log now begins at {low:,}: {low - offset:,} messages were "
-            "deleted before they were read",
+            f"{partition_name(place)} stands at offset {offset:,}, and its log now begins at {low:,}: {lost}",
             hint="The topic's retention is shorter than the pipeline was away. " + _GONE,
         )
     return FatalError(
@@ -231,11 +234,18 @@ def _within(place: Place, offset: int, bounds: tuple[int, int]) -> int:
 
 
 def _numbers(futures: Mapping[TopicPartition, Future[Any]]) -> dict[Place, int]:
-    """What `list_offsets` answered; -1 where there is none (no message at or after a time)."""
+    """What `list_offsets` answered; -1 where there is none (no message at or after a time).
+
+    Raises:
+        RetryableError: Some are not known now. Brokers that come back answer without an error and without an offset (measured, 2.16).
+    """
     found: dict[Place, int] = {}
     for point, future in futures.items():
         try:
-            found[point.topic, point.partition] = future.result(timeout=0).offset
+            offset = future.result(timeout=0).offset
+            if offset < -1:
+                raise RetryableError(f"the brokers do not know the offsets of {partition_name((point.topic, point.partition))} now")
+            found[point.topic, point.partition] = offset
         except KafkaException as error:
             raise of_kafka(error, f"cannot ask for the offsets of {partition_name((point.topic, point.partition))}") from None
     return found

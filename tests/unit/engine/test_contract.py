@@ -339,10 +339,11 @@ def test_a_plugin_that_ends_the_process_is_stopped_by_name(engine) -> None:
 
 
 def test_rows_of_a_parser_that_does_not_count_bytes_are_in_the_memory_budget() -> None:
-    from ddpm_core.engine.chunk import Chunk
+    from ddpm_core.engine.chunk import MESSAGE_BYTES, REJECT_BYTES, Chunk
 
     batch = rows("x" * 100)
     source = messages(0, b"x")
-    assert Chunk(source, Parsed(batch, 1), source.first, source.next).held_bytes == batch.nbytes
-    assert Chunk(source, Parsed(batch, 1, nbytes=7_000), source.first, source.next).held_bytes == 7_000
-    assert Chunk(source, Parsed(None, 1), source.first, source.next).held_bytes == 0
+    bad = [Reject(0, "bad", "bad")]
+    assert Chunk(source, Parsed(batch, 1), source.first, source.next).held_bytes == batch.nbytes + MESSAGE_BYTES
+    assert Chunk(source, Parsed(batch, 1, nbytes=7_000), source.first, source.next).held_bytes == 7_000 + MESSAGE_BYTES
+    assert Chunk(source, Parsed(None, 1, bad), source.first, source.next).held_bytes == MESSAGE_BYTES + REJECT_BYTES

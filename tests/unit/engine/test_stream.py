@@ -12,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ddpm_core.engine.stream as stream_module
+from ddpm_core.engine.breaker import Breaker
 from ddpm_core.engine.build import Settings
 from ddpm_core.engine.intake import Intake
+from ddpm_core.engine.recovery import Recovery
 from ddpm_core.engine.runner import Runner
+from ddpm_core.errors import FencedError, RetryableError
 from ddpm_core.plugin.events import BreakerChanged, ChunkCommitted, PartitionsChanged
 from ddpm_core.plugin.sink import AtLeastOnceSink
 from ddpm_core.plugin.specs import Plugin, SourceSpec
@@ -28,12 +31,17 @@ WAIT = 20.0
 class Member:
     """A running pipeline that is a member of the group."""
 
-    def __init__(self, engine: Any, group: MemoryGroup, *, sinks: Any = None, source: GroupSource | None = None, **more: Any) -> None:
+    def __init__(
+        self, engine: Any, group: MemoryGroup, *, sinks: Any = None, source: GroupSource | None = None, **more: Any
+    ) -> None:
         self.source = source or GroupSource(group)
         self.events: list[Any] = []
         self.happened = threading.Condition()
         pipeline = engine.pipeline(self.source, sinks=sinks, **{"endless": True, "retry_for": None, **more})
-        pipeline.source = (self.source, Plugin(SourceSpec(name="group", summary="A group", build="x:y", endless=True), "ddpm-test", "1.0"))
+        pipeline.source = (
+            self.source,
+            Plugin(SourceSpec(name="group", summary="A group", build="x:y", endless=True), "ddpm-test", "1.0"),
+        )
         self.runner = Runner(pipeline, observers=[self._saw])
         self.reports: list[Any] = []
         self.thread = threading.Thread(target=lambda: self.reports.append(self.runner.run()), daemon=True)
@@ -265,8 +273,6 @@ def test_a_sink_that_is_down_opens_its_breaker_and_comes_back_without_a_restart(
 
     class Flaky(MemorySink):
         def write(self, batch: Batch) -> list[Reject]:
-            from ddpm_core.errors import RetryableError
-
             if down["left"]:
                 down["left"] -= 1
                 raise RetryableError("the sink is down")
@@ -282,10 +288,113 @@ def test_a_sink_that_is_down_opens_its_breaker_and_comes_back_without_a_restart(
     assert member.stop().status == "landed"
 
 
+def assignments(member: Member) -> int:
+    return len([event for event in member.events if isinstance(event, PartitionsChanged) and event.change == "assigned"])
+
+
+def test_a_partition_that_goes_and_comes_back_while_a_chunk_waits_for_room_leaves_no_gap(engine, monkeypatch) -> None:
+    monkeypatch.setattr(stream_module, "ROOM_WITHIN", 0.01)
+    monkeypatch.setattr("ddpm_core.engine.gather.FULL_MESSAGES", 10)
+    blockade = engine.store.block("write")
+    group = MemoryGroup(1)
+    member = Member(engine, group, in_flight_bytes=100)
+    group.produce("mem:0", *numbered(0, 400))
+    group.move("mem:0", member.source)
+    member.until(lambda: member.source.paused == {"mem:0"})
+    group.move("mem:0", member.source, lost=True)
+    member.until(lambda: assignments(member) == 2)
+    blockade.release()
+    member.until(lambda: engine.store.positions.get("mem:0", Position(0)).offset == 400)
+    member.stop()
+    assert engine.lines == [value.decode() for value in numbered(0, 400)]
+
+
+def test_a_partition_that_went_before_its_claim_was_dealt_with_is_left_to_its_new_reader(engine, monkeypatch) -> None:
+    monkeypatch.setattr("ddpm_core.engine.recovery.Recovery.LONGEST_WAIT", 0.01)
+    group = MemoryGroup(2)
+    first = Member(engine, group)
+    group.produce("mem:0", b"a")
+    group.move("mem:0", first.source)
+    first.until(lambda: engine.lines == ["a"])
+    blockade = engine.store.block("write")
+    group.produce("mem:0", b"b")
+    assert blockade.reached.wait(WAIT)
+    group.move("mem:1", first.source)
+    first.until(lambda: PartitionsChanged("assigned", ["mem:1"]) in first.events)
+    second = Member(engine, group)
+    group.move("mem:1", second.source, lost=True)
+    first.until(lambda: PartitionsChanged("lost", ["mem:1"]) in first.events)
+    group.produce("mem:1", b"x")
+    second.until(lambda: "x" in engine.lines)
+    blockade.release()
+    group.produce("mem:0", b"c")
+    first.until(lambda: "c" in engine.lines)
+    before = engine.store.epochs["mem:1"]
+    engine.store.fail("commit", RetryableError("down"))
+    group.produce("mem:0", b"d")
+    first.until(lambda: "d" in engine.lines)
+    assert engine.store.epochs["mem:1"] == before
+    assert {first.stop().status, second.stop().status} == {"landed"}
+
+
+class Gathering(MemorySink):
+    """Never full: it commits when the run ends, or when a partition goes."""
+
+    @property
+    def full(self) -> bool:
+        return False
+
+
+def test_a_sink_that_gathers_reads_again_what_it_loses_and_the_run_goes_on(engine) -> None:
+    group = MemoryGroup(1)
+    member = Member(engine, group, sinks=[Gathering(engine.store)])
+    group.move("mem:0", member.source)
+    group.produce("mem:0", b"a")
+    member.until(lambda: "write" in engine.store.calls)
+    engine.store.fail("write", RetryableError("down"))
+    group.produce("mem:0", b"b")
+    member.until(lambda: engine.store.calls.count("write") >= 3)
+    assert (member.stop().status, engine.lines) == ("landed", ["a", "b"])
+
+
+def test_a_sink_that_gathers_commits_when_it_is_full_though_nothing_more_comes(engine) -> None:
+    ready = threading.Event()
+
+    class Timed(MemorySink):
+        @property
+        def full(self) -> bool:
+            return ready.is_set()
+
+    group = MemoryGroup(1)
+    member = Member(engine, group, sinks=[Timed(engine.store)])
+    group.move("mem:0", member.source)
+    group.produce("mem:0", b"a")
+    member.until(lambda: "write" in engine.store.calls)
+    ready.set()
+    member.until(lambda: engine.lines == ["a"])
+    member.stop()
+
+
+def test_a_sink_that_answers_closes_its_breaker_whatever_it_says() -> None:
+    breaker, failures = Breaker(), iter(range(6))
+
+    def action() -> None:
+        if next(failures, None) is not None:
+            raise RetryableError("down")
+        raise FencedError(["p"])
+
+    recovery = Recovery(retry_for=None, stopping=threading.Event(), emit=lambda _: None, wait=lambda _: False)
+    with pytest.raises(FencedError):
+        recovery.until_done("sink", action, restore=lambda: None, breaker=breaker)
+    assert not breaker.open
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["move", "lost", "produce", "taken", "stop"]), st.integers(0, 2), st.integers(0, 2), st.integers(1, 30)),
+        st.tuples(
+            st.sampled_from(["move", "lost", "produce", "taken", "stop"]), st.integers(0, 2), st.integers(0, 2), st.integers(1, 30)
+        ),
         min_size=1,
         max_size=12,
     )
