@@ -14,9 +14,11 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 # A virtual environment that happens to be active must not leak in.
 unexport VIRTUAL_ENV
 unexport PYTHONPATH
+# Without bytecode every command compiles a hundred modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run reset test test-integration-plugin test-streams test-unit test-integration test-kills test-logline lint format bench bench-smoke docs clean
+.PHONY: help demo run reset test test-thorough test-integration-plugin test-streams test-unit test-integration test-kills test-logline lint format bench bench-smoke docs clean
 .DELETE_ON_ERROR:
 
 help: ## Show what there is
@@ -34,10 +36,14 @@ reset: $(VENV)/.dev ## End both, and delete what they hold
 	@$(MAKE) --no-print-directory -C examples/pipeline-manager reset DDPM=$(abspath $(BIN)/ddpm)
 
 test: $(VENV)/.dev $(PEERS)/.peers ## Run every unit and integration test; starts the services it needs itself
-	DDPM_PEERS_PYTHON=$(PEERS)/bin/python $(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit
+	DDPM_PEERS_PYTHON=$(PEERS)/bin/python $(BIN)/python -m pytest tests/integration
 
 test-unit: $(VENV)/.dev ## Run the unit tests only: quick, no services
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit
+
+test-thorough: $(VENV)/.dev ## Run the unit tests with every example that they can try
+	DDPM_THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/unit
 
 test-integration: $(VENV)/.dev $(PEERS)/.peers ## Run the tests against real services only
 	DDPM_PEERS_PYTHON=$(PEERS)/bin/python $(BIN)/python -m pytest tests/integration

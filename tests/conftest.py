@@ -19,9 +19,16 @@ _MISSING = pytest.StashKey[dict[str, tuple[str, list[str]]]]()
 
 
 # In CI the same examples each time, so that a change is judged by itself; on a developer's machine new ones, which find more.
-hypothesis.settings.register_profile("ci", derandomize=True, database=None, print_blob=True)
-if os.environ.get("CI", "").casefold() in ("true", "1"):
+# A thorough run tries four times as many of them: see `tests/examples.py`.
+hypothesis.settings.register_profile("quick", max_examples=25)
+hypothesis.settings.register_profile("ci", max_examples=25, derandomize=True, database=None, print_blob=True)
+hypothesis.settings.register_profile("thorough", max_examples=100, print_blob=True)
+if os.environ.get("DDPM_THOROUGH", "").casefold() in ("true", "1"):
+    hypothesis.settings.load_profile("thorough")
+elif os.environ.get("CI", "").casefold() in ("true", "1"):
     hypothesis.settings.load_profile("ci")
+else:
+    hypothesis.settings.load_profile("quick")
 
 
 def pytest_configure(config: pytest.Config) -> None:

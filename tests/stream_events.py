@@ -20,7 +20,9 @@ class EventProducer:
         rate: Events per second; None is as fast as it goes.
     """
 
-    def __init__(self, bootstrap: str, topic: str, *, partitions: int, count: int, rate: float | None = None, seed: int = 1) -> None:
+    def __init__(
+        self, bootstrap: str, topic: str, *, partitions: int, count: int, rate: float | None = None, seed: int = 1
+    ) -> None:
         self.ids = [f"ev-{n:08}" for n in range(count)]
         self._topic = topic
         self._partitions = partitions

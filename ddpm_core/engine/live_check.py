@@ -43,7 +43,7 @@ def look(pipeline: Pipeline) -> Iterator[Finding]:
         yield _sink(use)
     if pipeline.dead_letters is not None:
         store, owner = pipeline.dead_letters
-        yield _looked("dead_letter", owner, store.open, store.close, lambda: "reachable")
+        yield _looked("dead_letter", owner, store.inspect, store.close, lambda: "reachable")
 
 
 def guarantee_of(sink: Sink) -> str:

@@ -26,6 +26,10 @@ class DeadLetterStore(ABC):
             RetryableError, FatalError: It cannot be reached; waiting may help, or does not.
         """
 
+    def inspect(self) -> None:
+        """As `open`, for looking only: nothing is made. Called instead of it; `close` follows."""
+        self.open()
+
     @abstractmethod
     def append(self, letters: Sequence[DeadLetter]) -> None:
         """Add these, and return when they are durable. Called before the rows' transaction is committed, within at most 10 s.

@@ -17,7 +17,12 @@ AGAIN_AFTER = 60.0
 KINDS_AT_ONCE = 20
 """So many different lines within `AGAIN_AFTER` are said; what comes then is counted."""
 
-_CONNECTIONS = frozenset({"FAIL", "ERROR", "CLOSE", "MAXPOLL"})
+_TOLD_OTHERWISE = frozenset({"FAIL", "ERROR", "CLOSE", "MAXPOLL", "GETPID"})
+"""What the library goes on with by itself; where it matters, it is told in plain words by who waits for it."""
+
+_FENCED = re.compile(r"\bfenced\b|[Pp]roducer attempted an operation with an old epoch")
+"""Another instance took over. That is no accident, and who is fenced says so himself."""
+
 _PREFIX = re.compile(r"^\[thrd:[^]]*\]: ?")
 _STATE = re.compile(r" \(after \d+ms in state [A-Z0-9_-]+(?:, \d+ identical error\(s\) suppressed)?\)")
 _NUMBERS = re.compile(r"\d+")
@@ -40,7 +45,7 @@ class ClientLog:
 
     def log(self, level: int, _form: str, facility: str = "", _client: str = "", text: str = "") -> None:
         """One line of the library: its level in the numbers of `logging`, a template, and the template's three parts."""
-        if facility in _CONNECTIONS:
+        if facility in _TOLD_OTHERWISE or (facility in ("FATAL", "TXNERR") and _FENCED.search(text)):
             level = min(level, logging.INFO)
         if not self._logger.isEnabledFor(level):
             return

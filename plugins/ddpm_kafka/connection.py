@@ -124,7 +124,7 @@ class Cluster:
         self.where = cluster_name(options)
         self.watch = Watch(self.where)
         self.id = ""
-        self._options = options
+        self.options = options
         self._admin: AdminClient | None = None
 
     def open(self) -> None:
@@ -136,7 +136,7 @@ class Cluster:
             RetryableError: None could be reached within `PATIENCE`.
         """
         self.watch = Watch(self.where)
-        self._admin = make(AdminClient, {**client_config(self._options, "admin")}, self.watch)
+        self._admin = make(AdminClient, {**client_config(self.options, "admin")}, self.watch)
         self.id = str(reach(self._admin, self.watch).cluster_id or "")
 
     @property

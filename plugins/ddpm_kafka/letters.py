@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
 from confluent_kafka import TopicPartition
@@ -15,8 +16,10 @@ from ddpm_kafka.letters_scan import Places, Scan
 from ddpm_kafka.producer import Outbox
 from ddpm_kafka.producer_errors import EndedError
 from ddpm_kafka.sink_connection import connection_of
-from ddpm_kafka.sink_topic import prepare_topic
+from ddpm_kafka.sink_topic import TopicFacts, look_at, prepare_topic
 from ddpm_kafka.topics import describe
+
+log = logging.getLogger("ddpm.kafka.letters")
 
 WITHIN = 10.0
 """Seconds in which appended letters are durable, or the environment has failed."""
@@ -81,16 +84,12 @@ class KafkaLetters(DeadLetterStore):
         self.close()
         self._cluster.open()
         if not self._creates and not describe(self._cluster, [self._topic]):
-            raise ConfigError(f"{self._cluster.where} has no topic {self._topic}")
+            raise self._missing()
         options = self._options
         facts = prepare_topic(
             self._cluster, self._topic, options.min_partitions, replication=options.replication, settings=SETTINGS
         )
-        if facts.compacted:
-            raise ConfigError(
-                f"topic {self._topic} is compacted, and would lose dead letters that have the same key",
-                hint="Use a topic with cleanup.policy=delete.",
-            )
+        self._check(facts)
         settings = {
             "compression.type": options.compression,
             "partitioner": "murmur2_random",
@@ -100,6 +99,17 @@ class KafkaLetters(DeadLetterStore):
             "linger.ms": 0,
         }
         self._outbox = Outbox(self._connection, settings)
+
+    def inspect(self) -> None:
+        """As `open`, for looking only. A topic that a run would make is told in the log."""
+        self.close()
+        self._cluster.open()
+        if describe(self._cluster, [self._topic]):
+            self._check(look_at(self._cluster, self._topic))
+        elif self._creates:
+            log.warning("topic %s does not exist at %s yet: a run creates it", self._topic, self._cluster.where)
+        else:
+            raise self._missing()
 
     def append(self, letters: Sequence[DeadLetter]) -> None:
         self._send(
@@ -168,6 +178,16 @@ class KafkaLetters(DeadLetterStore):
         places = [TopicPartition(self._topic, number, offset) for number, offset in offsets.items()]
         for future in self._cluster.admin.delete_records(places, request_timeout=PATIENCE).values():
             self._cluster.answer(future, f"cannot delete from topic {self._topic}")
+
+    def _missing(self) -> ConfigError:
+        return ConfigError(f"{self._cluster.where} has no topic {self._topic}")
+
+    def _check(self, facts: TopicFacts) -> None:
+        if facts.compacted:
+            raise ConfigError(
+                f"topic {self._topic} is compacted, and would lose dead letters that have the same key",
+                hint="Use a topic with cleanup.policy=delete.",
+            )
 
     def _scan(self) -> Scan:
         return Scan(self._connection, self._cluster, self._topic)

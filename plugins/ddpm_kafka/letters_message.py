@@ -4,7 +4,7 @@
 - key: the message's own key where it had one, so that it goes where its fellows go; else the letter's id.
 - headers: the original message's own, under their names (one that begins with `ddpm.` as `ddpm.header.NAME`), and then ours, all of them text:
   `ddpm.id`, `ddpm.pipeline`, `ddpm.source`, `ddpm.partition`, `ddpm.offset`, `ddpm.byte_offset`, `ddpm.stage`, `ddpm.reason`,
-  `ddpm.message`, `ddpm.plugin`, `ddpm.plugin_version`, `ddpm.sink`, `ddpm.payload_kind` (`bytes` or `arrow`), `ddpm.view` (JSON),
+  `ddpm.message`, `ddpm.plugin`, `ddpm.plugin_version`, `ddpm.sink`, `ddpm.payload_kind` (`bytes`, `arrow`, `none`), `ddpm.view` (JSON),
   `ddpm.attempts`, `ddpm.created_at` (ISO 8601), `ddpm.target`, `ddpm.format`, `ddpm.timestamp` (the message's own, in milliseconds),
   `ddpm.replayed_at`, and `ddpm.kept` (`key`, `headers`: which of the message's own are known). One that has nothing to say is left out.
 

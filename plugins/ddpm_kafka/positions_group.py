@@ -7,15 +7,14 @@ take 4,096 bytes.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from ddpm_core import FatalError, Position, Positions, RetryableError
 from ddpm_kafka.client_config import client_config
-from ddpm_kafka.connection import PATIENCE, Cluster, SharedKafka, Watch, make
-from ddpm_kafka.errors import of_kafka
+from ddpm_kafka.connection import Cluster, SharedKafka, Watch, make
+from ddpm_kafka.group_offsets import read_group
 
 METADATA_BYTES = 4096
 """What a broker takes by default (`offset.metadata.max.bytes`)."""
@@ -50,7 +49,7 @@ class GroupOffsets:
     """The offsets of the source's group. Used from one thread.
 
     Args:
-        cluster: The cluster that both are on, open while this is used.
+        cluster: The cluster that both are on.
         shared: The source's.
     """
 
@@ -59,34 +58,17 @@ class GroupOffsets:
         self._shared = shared
         self._outside: Consumer | None = None
 
-    def read(self, partitions: Sequence[str]) -> Positions | None:
-        """Where the group stands in these. None while a transaction that will move some of them is not decided.
+    def read(self, partitions: Sequence[str], within: float) -> Positions | None:
+        """Where the group stands in these. None when a transaction that will move some of them is not decided within so many seconds.
 
         Raises:
             RetryableError, FatalError: The brokers do not say.
         """
-        wanted = [TopicPartition(*place) for name in partitions if (place := topic_partition(name))]
-        if not wanted:
-            return {}
-        what = f"cannot read the offsets of group {self._shared.group}"
-        asked = ConsumerGroupTopicPartitions(self._shared.group, wanted)
-        future = self._cluster.admin.list_consumer_group_offsets([asked], require_stable=True, request_timeout=PATIENCE)
-        found: Positions = {}
-        for one in self._cluster.answer(future[self._shared.group], what).topic_partitions:
-            if one.error is not None and one.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
-                return None
-            if one.error is not None:
-                raise of_kafka(one.error, what)
-            if one.offset >= 0:
-                found[f"kafka:{one.topic}/{one.partition}"] = Position(one.offset, _detail(one.metadata))
-        return found
-
-    def read_stable(self, partitions: Sequence[str], within: float) -> Positions | None:
-        """As `read`, but waits so many seconds for a transaction to be decided."""
-        deadline = time.monotonic() + within
-        while (found := self.read(partitions)) is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return found
+        wanted = [place for name in partitions if (place := topic_partition(name))]
+        found = read_group(self._cluster, self._shared.group, wanted, within)
+        if found is None:
+            return None
+        return {f"kafka:{topic}/{n}": Position(offset, _detail(metadata)) for (topic, n), (offset, metadata) in found.items()}
 
     def metadata(self, *, member: bool) -> object:
         """In whose name offsets are sent.
@@ -119,7 +101,7 @@ class GroupOffsets:
             outside.close()
 
 
-def _detail(metadata: str | None) -> dict[str, object]:
+def _detail(metadata: str) -> dict[str, object]:
     """What we wrote with an offset. Offsets that others wrote have anything or nothing there."""
     try:
         found = json.loads(metadata or "{}")

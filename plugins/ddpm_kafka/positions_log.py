@@ -87,8 +87,13 @@ class PositionsLog:
         """
         self._read(self._end(), PATIENCE)
 
-    def own(self, partitions: Sequence[str], *, member: bool) -> set[Owner]:
-        """Take ownership of these, and make sure that earlier owners commit nothing any more. The log was read since it was opened.
+    def glance(self) -> bool:
+        """Read what is decided of the log. False when something in it is not: a live owner's, or one's that died in the middle of its commit."""
+        return self._read(self._end(), 0.0, must=False)
+
+    def own(self, partitions: Sequence[str], *, member: bool, anew: bool = False) -> set[Owner]:
+        """Take ownership of these, and make sure that earlier owners commit nothing any more. The log was read since it was opened, as
+        far as it is decided.
 
         A partition that somebody else claims at the same time may be theirs afterwards: `lost` tells.
 
@@ -96,11 +101,12 @@ class PositionsLog:
             partitions: Those that are this owner's already cost nothing.
             member: Their positions are offsets of the group, and this process is its member. Then members that owned them are left in
                 peace: the group itself refuses their offsets, and they have other partitions to go on with.
+            anew: Even those that seem to be this owner's, because the end of the log could not be read.
 
         Returns those that were left in peace.
         """
         me = Owner(self._me.id, member)
-        wanted = [name for name in partitions if self.kept.owners.get(name) != me]
+        wanted = [name for name in partitions if anew or self.kept.owners.get(name) != me]
         if not wanted:
             return set()
         before = {owner for name in wanted if (owner := self.kept.owners.get(name))}

@@ -13,7 +13,7 @@ had the partitions before, so:
 - Between members of one consumer group the group does: offsets are sent with the member's generation (`consumer_group_metadata`), and who is
   no member any more, or one of an earlier generation, is refused. A cooperative rebalance takes some partitions from a member that lives and
   goes on with the others; ending its transactions would cost it the chunk at hand each time, for nothing. What it has sent and not
-  decided yet is waited for: offsets are read with `require_stable`, for two seconds; then it is taken for dead, and ended.
+  decided yet is waited for: offsets are read when it is decided, within two seconds; then it is taken for dead, and ended.
 - In every other case (files, bounded runs, further sinks) the owner of a partition is named in the log by its transactional id, and who takes
   it over ends the transactions of that id: `positions_log.py` has the protocol and why it is safe. Members write themselves into the log
   too, so that a bounded run of the same pipeline takes over from them, and they from it.
@@ -117,12 +117,13 @@ class KafkaSink(Sink):
         if not self.keeps_positions:
             return {}
         ledger = self._opened_log()
-        ledger.refresh()
+        decided = ledger.glance()  # What is not is waited for when earlier owners have been ended: it may be theirs.
         self._claimed |= dict.fromkeys(partitions, False)
         of_group = [name for name in partitions if self._is_of_group(name)]
         others = [name for name in partitions if not self._is_of_group(name) and not self._is_finished(name)]
-        left_in_peace = ledger.own(of_group, member=self._member)
-        ledger.own(others, member=False)
+        left_in_peace = ledger.own(of_group, member=self._member, anew=not decided)
+        ledger.own(others, member=False, anew=not decided)
+        ledger.refresh()
         self._claimed |= dict.fromkeys([*of_group, *others], True)
         known: Positions = {}
         for name in partitions:
@@ -294,10 +295,10 @@ class KafkaSink(Sink):
         """Where the source's group stands, when all that was begun there is decided."""
         if not partitions or self._group is None:
             return {}
-        found = self._group.read_stable(partitions, _PATIENT_WITH_MEMBERS)
+        found = self._group.read(partitions, _PATIENT_WITH_MEMBERS)
         if found is None:
             self._opened_log().end(left_in_peace)
-            found = self._group.read_stable(partitions, PATIENCE)
+            found = self._group.read(partitions, PATIENCE)
         if found is None:
             raise RetryableError(
                 "a transaction that holds offsets of the source's group is not decided",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,8 @@ from confluent_kafka.admin import NewPartitions, NewTopic  # type: ignore[attr-d
 from ddpm_core import ConfigError, FatalError, Problem, RetryableError
 from ddpm_kafka.connection import PATIENCE, Cluster, reach
 from ddpm_kafka.errors import of_kafka, unwrap
+
+log = logging.getLogger("ddpm.kafka.topics")
 
 _INTERNAL = re.compile(r"__|_ddpm_positions$")
 
@@ -55,6 +58,27 @@ def missing_topics(cluster: Cluster, names: Sequence[str]) -> list[str]:
     """Those of these topics that do not exist."""
     known = reach(cluster.admin, cluster.watch).topics
     return [name for name in names if name not in known]
+
+
+def look_for_topics(cluster: Cluster, names: Sequence[str], patterns: Sequence[str], least: int | None) -> None:
+    """Tell in the log what a run would make of topics, and change nothing.
+
+    Args:
+        names, patterns: As in `find_topics`.
+        least: How many partitions a topic has at least, where a run makes and grows them.
+
+    Raises:
+        ConfigError: One that is named does not exist, and is not made.
+    """
+    missing = [] if least is None else missing_topics(cluster, names)
+    for name in missing:
+        log.warning("topic %s does not exist at %s yet: a run creates it, with %s partitions", name, cluster.where, least)
+    topics = find_topics(cluster, [name for name in names if name not in missing], patterns)
+    for topic in topics.values():
+        if topic.name in names and topic.partitions < (least or 0):
+            log.warning("topic %s has too few partitions, %s: a run adds some, up to %s", topic.name, topic.partitions, least)
+    if not topics and not missing:
+        log.warning("no topic of %s matches %s yet", cluster.where, ", ".join(patterns))
 
 
 def describe(cluster: Cluster, names: Iterable[str]) -> dict[str, Topic]:

@@ -500,9 +500,9 @@ def test_a_damaged_batch_is_a_named_error_and_nothing_behind_it_is_read(kafka_br
     if not kafka_broker.managed or kafka_broker._own is None:
         pytest.skip("the broker's disk is not ours")
     ends = []
-    (log,) = Path(kafka_broker._own.folder).rglob(f"{kafka_topic}-0/00000000000000000000.log")
     for batch in range(3):
         produce(kafka_broker, kafka_topic, numbered(10, batch * 10))
+        (log,) = Path(kafka_broker._own.folder).rglob(f"{kafka_topic}-0/00000000000000000000.log")
         ends.append(log.stat().st_size)
     with log.open("r+b") as file:
         file.seek(ends[1] - 5)

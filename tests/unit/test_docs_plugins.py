@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +14,7 @@ import ddpm_core
 from ddpm_core import AtLeastOnceSink, Parser, Processor, Serializer, Sink, Source, errors, testing
 from ddpm_core.plugin.hookspecs import HookSpecs
 from ddpm_core.plugin.specs import FormatSpec, PluginSpec, ProcessorSpec, SinkSpec, SourceSpec
+from tests.inner_pytest import outcomes
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "plugins.md").read_text()
@@ -139,25 +137,9 @@ def test_the_example_passes_the_conformance_kit(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-W",
-        "error",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        os.devnull,
-        "--rootdir",
-        ".",
-        "tests",
-    ]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "passed" in done.stdout
+    ended = outcomes([tmp_path / "tests"], "-Werror", root=tmp_path, paths=[tmp_path], scratch=tmp_path / "scratch")
+    assert [f"{test}: {outcome}" for test, outcome in ended.items() if outcome.startswith("failed")] == []
+    assert "passed" in ended.values()
 
 
 def test_the_options_of_the_page_work() -> None:

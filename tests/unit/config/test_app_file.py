@@ -17,6 +17,7 @@ from ddpm_core.config.node import Mark, Node
 from ddpm_core.config.yaml_file import parse_yaml, read_yaml
 from ddpm_core.config.yaml_text import yaml_text
 from ddpm_core.errors import ConfigError
+from tests.examples import examples
 
 APP = """\
 app:
@@ -283,7 +284,7 @@ def _node(value: Any) -> Node:
     return Node(value, mark, written=written)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.dictionaries(st.text(max_size=5).filter(lambda key: key != "<<"), TREES, max_size=3))
 def test_any_pipeline_reads_back_as_it_was_written(tree: dict[str, Any]) -> None:
     root, problems = parse_yaml(yaml_text(_node(tree)), "x.yaml")

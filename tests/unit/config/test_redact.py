@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpm_core.config.redact import mask_url, redact
+from tests.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_secrets_inside_a_message(text, safe):
     assert redact(text) == safe
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=1).map(lambda s: f"#@secret{s}"))
 def test_no_password_survives_whatever_it_is_made_of(password):
     assert "secret" not in mask_url(f"postgresql://me:{password}@host/db")

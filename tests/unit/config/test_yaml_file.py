@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ddpm_core.config.yaml_file import parse_yaml, plain_scalar, read_yaml
 from ddpm_core.errors import ConfigError
+from tests.examples import examples
 
 
 def read(text: str):
@@ -158,7 +159,7 @@ TREES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dic
 
 
 @given(TREES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_what_another_writer_wrote_is_read_as_it_was_meant(tree):
     assert read(json.dumps(tree, ensure_ascii=False)) == tree  # JSON is YAML.
 

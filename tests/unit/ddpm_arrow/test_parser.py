@@ -19,6 +19,7 @@ from ddpm_arrow.options import ArrowOptions
 from ddpm_arrow.parser import build
 from ddpm_core import BuildContext, Document, FatalError, Messages, Position
 from ddpm_core.testing import all_types
+from tests.examples import every, examples
 
 Write = Callable[..., bytes]
 NUMBERS = pa.table({"n": list(range(1000)), "s": [f"row {n}" for n in range(1000)]})
@@ -55,7 +56,7 @@ def test_a_step_takes_no_more_of_the_file_than_allowed(reading: Any, written: Wr
     assert max(step.nbytes for step in got.steps) <= 2100
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.integers(0, 30),
     chunk=st.integers(3, 40),
@@ -420,7 +421,7 @@ def test_whatever_a_byte_becomes_there_is_only_a_data_error(reading: Any, writte
     }  # fmt: skip
     for stream in (False, True):
         data = written(pa.Table.from_batches([all_types(20)]), stream=stream, rows=7, compression="lz4")
-        for at in range(0, len(data), 173):
+        for at in range(0, len(data), every(173)):
             for bits in (0x55, 0xFF):
                 damaged = bytearray(data)
                 damaged[at] ^= bits

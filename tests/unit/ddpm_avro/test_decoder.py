@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from ddpm_avro.container import Block, Header, encode_long
 from ddpm_avro.decoder import BlockDecoder, DoubtError
+from tests.examples import examples
 
 SYNC = b"0123456789abcdef"
-SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 
 _LEAVES: list[Any] = [
     "null", "boolean", "int", "long", "float", "double", "bytes", "string",

@@ -24,6 +24,7 @@ from ddpm_avro.container import block_bytes, encode_long, header_bytes, stored_b
 from ddpm_avro.options import AvroOptions
 from ddpm_avro.parser import AvroParser
 from ddpm_core import BuildContext, DataError, Document, Messages, Parsed, Position
+from tests.examples import examples
 
 SYNC = b"0123456789abcdef"
 FLAT = {"type": "record", "name": "flat", "fields": [{"name": "n", "type": "long"}, {"name": "s", "type": ["null", "string"]}]}
@@ -205,7 +206,7 @@ def test_a_file_without_records_has_no_steps() -> None:
     assert list(parser().parse_document(document(written(FLAT, [])))) == []
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(st.integers(7, 60), st.integers(20, 800), st.integers(20, 800))
 def test_going_on_from_any_step_gives_each_record_once(batch_rows: int, batch_bytes: int, block: int) -> None:
     rows = FLAT_ROWS[:120]
@@ -294,7 +295,7 @@ def test_another_format_is_named(beginning: bytes, message: str) -> None:
     assert (error.reason, str(error)) == ("wrong_format", message)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_damage_anywhere_gives_rejects_or_a_data_error_and_nothing_else(data: st.DataObject) -> None:
     whole = bytearray(written(FLAT, FLAT_ROWS[:60], data.draw(st.sampled_from(CODECS)), block=100))

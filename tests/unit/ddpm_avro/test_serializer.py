@@ -22,6 +22,7 @@ from ddpm_avro.options import AvroOptions
 from ddpm_avro.parser import AvroParser
 from ddpm_avro.serializer import AvroSerializer
 from ddpm_core import BuildContext, DataError, Document, Messages, Position
+from tests.examples import examples
 
 _LEAVES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.bool_(), st.booleans()),
@@ -80,7 +81,7 @@ def _written(data: pa.RecordBatch, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_every_type_comes_back_as_it_was(data: st.DataObject) -> None:
     made = [data.draw(columns()) for _ in range(data.draw(st.integers(1, 3)))]
@@ -128,13 +129,13 @@ def test_fastavro_reads_what_is_written_with_its_logical_types() -> None:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_every_codec_is_written_in_blocks(codec: str) -> None:
-    batch = pa.record_batch({"n": list(range(20_000)), "s": ["abcdefgh"] * 20_000})
-    payload = _written(batch, codec=codec, block_bytes=10_000)
+    batch = pa.record_batch({"n": list(range(4_000)), "s": ["abcdefgh"] * 4_000})
+    payload = _written(batch, codec=codec, block_bytes=2_000)
     assert _read(payload) == pa.Table.from_batches([batch])
     container = Container(Document("x", "x", io.BytesIO(payload)), 1 << 20)
     sizes = [len(block.data) for block in container.blocks(Shape(1))]
     assert len(sizes) > 10
-    assert max(sizes) < 20_000
+    assert max(sizes) < 4_000
 
 
 def test_batches_of_few_rows_share_a_block_and_a_column_that_is_never_null_says_so() -> None:

@@ -17,6 +17,7 @@ from ddpm_core.testing import all_types
 from ddpm_csv.options import CsvOptions
 from ddpm_csv.parser import build as build_parser
 from ddpm_csv.serializer import build
+from tests.examples import examples
 
 UTC = timezone.utc  # noqa: UP017
 
@@ -106,7 +107,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sample
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(rows=st.lists(st.tuples(st.none() | TEXT, st.none() | TEXT), min_size=1, max_size=6), escape=st.sampled_from(["", "\\"]))
 def test_any_text_is_read_back(rows: list[tuple[str | None, str | None]], escape: str) -> None:
     schema = pa.schema([("a", pa.string()), ("b", pa.string())])

@@ -23,6 +23,7 @@ from ddpm_csv.parser import build
 from ddpm_csv.source_text import Utf8Source
 from ddpm_csv.tokens import scan
 from ddpm_csv.types import TEXT, TYPE_NAMES, carefully, type_of, typed
+from tests.examples import examples
 
 NULLS = ("", "NA", "null")
 DIALECT = Dialect(b",")
@@ -48,7 +49,7 @@ def shown(cells: Cells) -> Any:
     return cells.records, rejects, cells.record_of if rows else None, rows
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(
     data=NASTY.map(str.encode) | RAGGED_BYTES,
     names=st.sampled_from([["a"], ["a", "b"], ["a", "b", "c"]]),
@@ -82,7 +83,7 @@ def test_regular_quotes_are_those_that_the_exact_way_accepts(data: bytes) -> Non
 FIELDS = st.lists(st.lists(st.text('a1",\n\r é', max_size=6), min_size=2, max_size=2), min_size=1, max_size=8)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rows=FIELDS, quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), end=st.sampled_from(["\n", "\r\n"]))
 def test_what_pythons_csv_module_writes_is_read_as_it_was(rows: list[list[str]], quoting: Any, end: str) -> None:
     if end == "\n":  # Then that module puts no quotes around a carriage return.
@@ -93,7 +94,7 @@ def test_what_pythons_csv_module_writes_is_read_as_it_was(rows: list[list[str]],
     assert [list(row.values()) for row in rows_of(parsed)] == rows
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(data=NASTY.map(str.encode) | RAGGED_BYTES, size=st.integers(16, 60), rows=st.integers(1, 4), limit=st.integers(4, 60))
 def test_blocks_of_any_size_hold_the_same_records(data: bytes, size: int, rows: int, limit: int) -> None:
     def records(size: int, rows: int) -> list[Any]:
@@ -130,7 +131,7 @@ SPELLINGS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(
     values=st.lists(st.none() | SPELLINGS, max_size=6),
     wanted=st.sampled_from([*KINDS, pa.int16(), pa.float32(), pa.time64("us")]),
@@ -145,7 +146,7 @@ def test_a_column_is_cast_as_the_rules_of_every_target_say(values: list[str | No
     assert len(column) == len(values)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(values=st.lists(st.none() | SPELLINGS, max_size=4))
 def test_a_type_that_is_found_fits_every_value(values: list[str | None]) -> None:
     texts = pa.array(values, TEXT)
@@ -157,7 +158,7 @@ def test_a_type_that_is_found_fits_every_value(values: list[str | None]) -> None
         assert texts.null_count == len(texts)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     rows=st.lists(st.tuples(SPELLINGS, st.booleans()), min_size=1, max_size=5),
     wanted=st.sampled_from(KINDS[1:]),
@@ -222,7 +223,7 @@ FRACTIONS = st.from_regex(r"-?(0|[1-9][0-9]{0,24})(\.[0-9]{1,24}(0{1,20})?)?", f
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(values=st.lists(FRACTIONS, min_size=1, max_size=4))
 def test_a_fraction_is_double_only_where_that_keeps_its_digits_or_nothing_else_would(values: list[str]) -> None:
     data = "a,b\n" + "".join(f"{value},\n" for value in [*values, "0.5"])

@@ -53,6 +53,13 @@ def target(tmp_path: Path) -> Iterator[Target]:
 
 
 @pytest.fixture
+def open_target(target: Target) -> Iterator[Target]:
+    """For tests of what sinks do to a file that stays open: opening it takes longer than that."""
+    with duckdb.connect(target.path):
+        yield target
+
+
+@pytest.fixture
 def rows() -> Callable[..., pa.RecordBatch]:
     def make(**columns: Any) -> pa.RecordBatch:
         return pa.RecordBatch.from_pydict(columns)

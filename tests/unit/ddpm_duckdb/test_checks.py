@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ddpm_core import Batch, BuildContext, FatalError, Position
 from ddpm_duckdb.options import DuckDbOptions
 from ddpm_duckdb.sink import build
+from tests.examples import examples
 
 
 def _said(rejects: list[Any]) -> list[tuple[int, str, str]]:
@@ -116,7 +117,7 @@ def test_the_rows_that_land_are_those_that_would_one_by_one(rows: Any) -> None:
                 plain.execute("INSERT INTO events VALUES (?, ?, ?)", [a, b, number])
                 yield number
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=examples(40), deadline=None)
     @given(st.lists(st.tuples(st.none() | st.integers(0, 3), st.none() | st.integers(-1, 3)), min_size=1, max_size=12))
     def check(values: list[tuple[int | None, int | None]]) -> None:
         columns = [pa.array(column, pa.int32()) for column in ([a for a, _ in values], [b for _, b in values], range(len(values)))]

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from ddpm_core import Assigned, BuildContext, Document, EndOfSource, Failed, Item, Position, Positions, Skipped
 from ddpm_files.options import FilesOptions
 from ddpm_files.source import build
+from tests.examples import examples
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
@@ -52,7 +53,7 @@ def read_once(path: Path, known: Positions, *, upto: int | None = None, **option
     return note, got
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.sampled_from(list(PACKERS)), st.integers(0, 2**32), st.lists(st.integers(1, 90_000), min_size=1, max_size=4), st.data())
 def test_however_a_file_grows_and_runs_are_killed_every_byte_lands_once(
     suffix: str, seed: int, sizes: list[int], data: st.DataObject

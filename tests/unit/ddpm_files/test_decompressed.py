@@ -21,6 +21,7 @@ from ddpm_files import decompressed
 from ddpm_files.compression import BZIP2, DEFLATE, GZIP, STORED, XZ, ZSTD, Codec
 from ddpm_files.decompressed import Decompressed, Promise
 from ddpm_files.streams import BUFFER_BYTES, ForwardReader
+from tests.examples import examples
 
 Pack = Callable[[bytes], bytes]
 
@@ -163,7 +164,7 @@ def test_a_zstd_frame_that_is_to_be_skipped_is() -> None:
     assert stream(skip + zstd(TEXT) + skip, ZSTD).read() == TEXT
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["read", "set", "cur"]), st.integers(0, 30_000)), max_size=10), st.integers(0, 3))
 def test_it_seeks_like_a_file_by_reading_on_or_anew(operations: list[tuple[str, int]], which: int) -> None:
     codec, pack = PACKED[which]

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from ddpm_core import ConfigError, Reject
 from ddpm_core.testing import hostile_texts
 from ddpm_files.sink_folders import NULL, Folders, Part, table_folder
+from tests.examples import examples
 
 
 def split(data: pa.RecordBatch, *columns: str, keep: bool = False) -> tuple[dict[str, Part], list[Reject]]:
@@ -129,7 +130,7 @@ def test_duckdb_reads_hostile_values_back(tmp_path: Path) -> None:
     assert found == list(enumerate(texts))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["a", "b", "a/b", None, ""]), st.one_of(st.none(), st.integers(-2, 2)), st.booleans()), min_size=1

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from ddpm_core import Assigned, BuildContext, ConfigError, Document, EndOfSource, Failed, Item, Position, Positions, Skipped
 from ddpm_files.options import FilesOptions
 from ddpm_files.source import FilesSource, build
+from tests.examples import examples
 
 
 def start(*paths: str | Path, again: bool = False) -> FilesSource:
@@ -186,7 +187,7 @@ def test_other_content_at_the_same_path_is_new(tmp_path: Path) -> None:
     assert run(path, known)[0] == "already landed (1,000 rows); use --again to take it again"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 400_000), st.data())
 def test_however_a_file_grows_and_runs_are_killed_every_byte_lands_once(seed: int, size: int, data: st.DataObject) -> None:
     # Bytes, and zeros only, where edges that repeat could be taken for others.

@@ -12,6 +12,7 @@ from ddpm_core import BLOCK_BYTES, BuildContext, DataError, Document
 from ddpm_json import parser, scanner
 from ddpm_json.options import JsonOptions
 from ddpm_json.scanner import Layout, ValueEnd, left_open
+from tests.examples import examples
 
 TEXT = st.lists(st.sampled_from(list('[]{}",\\ a')), max_size=60).map(lambda parts: "".join(parts).encode())
 
@@ -45,7 +46,7 @@ def end_of(text: bytes, layout: Layout) -> int:
     return -1
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(TEXT, st.sampled_from(["array", "objects"]), st.lists(st.integers(0, 60), max_size=3), st.integers(1, 4), st.integers(1, 12))
 @example(b'[[[["]]]]"]]]]', "objects", [], 1, 5)
 @example(b'[[["\\"]]]\\\\"]]]', "objects", [5], 1, 4)
@@ -66,7 +67,7 @@ def test_a_value_ends_at_the_same_place_however_it_is_read(
     assert found == end_of(text, layout)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(TEXT, st.integers(1, 12))
 def test_what_a_line_leaves_open_is_known(text: bytes, far: int) -> None:
     with pytest.MonkeyPatch.context() as patched:

@@ -17,6 +17,7 @@ from ddpm_core import BuildContext, DataError, Document
 from ddpm_json import parser
 from ddpm_json.options import JsonOptions
 from ddpm_json.serializer import build
+from tests.examples import examples
 
 
 def lines(**columns: pa.Array) -> list[bytes]:
@@ -149,7 +150,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(ROWS, st.lists(st.sampled_from(['{"a":[1,{"b":"}"}]}', "[]", "[1.5]"]), min_size=6, max_size=6))
 def test_what_is_written_is_read_back(rows: list[dict[str, Any]], nested: list[str]) -> None:
     schema = pa.schema([("i", pa.int64()), ("f", pa.float64()), ("b", pa.bool_()), ("t", pa.string())])

@@ -19,6 +19,7 @@ from ddpm_json import messages as messages_module
 from ddpm_json.arrow_reader import ArrowReader
 from ddpm_json.options import JsonOptions
 from ddpm_json.reader import RecordReader
+from tests.examples import examples
 
 NAMES = st.sampled_from(["a", "b", "c", "A", "d e", "é", ""])
 NUMBERS = st.sampled_from(
@@ -165,7 +166,7 @@ def assert_ways_agree(document: str, schema: pa.Schema | None, rows: int) -> Non
     assert found[1] == found[2]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.one_of(st.lists(CLEAN, max_size=8), st.lists(st.one_of(CLEAN, NASTY, ODD), max_size=8)),
     SCHEMAS,
@@ -177,7 +178,7 @@ def test_every_way_reads_lines_the_same(records: list[str], schema: pa.Schema | 
     assert_ways_agree(BEGINNING + sep + sep.join(records) + (sep if end else ""), schema, rows)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.one_of(st.lists(CLEAN, max_size=8), st.lists(st.one_of(CLEAN, NASTY, st.sampled_from(["[1]", "3", ""])), max_size=8)),
     SCHEMAS,
@@ -195,7 +196,7 @@ def test_every_way_reads_arrays_and_objects_in_a_row_the_same(
     assert_ways_agree(document, schema, rows)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(CLEAN, max_size=8), st.sampled_from([",", " ,\n "]), st.booleans(), st.sampled_from([20, 50, 300]))
 def test_every_block_size_cuts_arrays_and_objects_the_same(records: list[str], sep: str, array: bool, block: int) -> None:
     # Where types are learned, they may depend on how much is seen first.
@@ -217,7 +218,7 @@ def test_every_block_size_cuts_arrays_and_objects_the_same(records: list[str], s
 HALVES = st.sampled_from(['{"k":"x}', '{y"}', '{"b":[{}', "{}]}", '{"b":{"a":1}', "{}}", '{"k":1}\n{"k":2}', '{"k":1}{"k":2}'])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(st.one_of(CLEAN, CLEAN, NASTY, ODD, HALVES, st.just("[{}]"), st.just('[{"k":1},{"k":"x"}]'), st.none()), max_size=6),
     SCHEMAS,

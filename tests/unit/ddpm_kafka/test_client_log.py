@@ -61,6 +61,14 @@ def test_what_is_no_connection_keeps_its_level(said: list[logging.LogRecord]) ->
     assert [(one.levelname, one.getMessage()) for one in said] == [("CRITICAL", "Fatal error")]
 
 
+@pytest.mark.parametrize("facility", ["FATAL", "TXNERR"])
+def test_being_fenced_is_no_accident(said: list[logging.LogRecord], facility: str) -> None:
+    ClientLog().log(logging.CRITICAL, FORM, facility, "c", "transactional producer fenced by newer producer instance (_FENCED)")
+    assert [(one.levelname, one.getMessage()) for one in said] == [
+        ("INFO", "transactional producer fenced by newer producer instance (_FENCED)")
+    ]
+
+
 def test_what_nobody_listens_to_is_not_even_looked_at(said: list[logging.LogRecord]) -> None:
     log = ClientLog(clock=lambda: 0.0)
     for _ in range(3):

@@ -9,12 +9,11 @@ import pytest
 from ddpm_core import BuildContext, ConfigError
 from ddpm_core.config.options import check_options
 from ddpm_core.testing.sink_target import installed_format
-from ddpm_kafka.connection import SharedKafka
+from ddpm_kafka.connection import OFFSETS_KEPT, SharedKafka
 from ddpm_kafka.connection_options import ConnectionOptions
 from ddpm_kafka.letters import build as build_letters
 from ddpm_kafka.letters_options import KafkaLettersOptions
 from ddpm_kafka.sink import KafkaSink, build
-from ddpm_kafka.connection import OFFSETS_KEPT
 from ddpm_kafka.sink_options import KafkaSinkOptions
 
 

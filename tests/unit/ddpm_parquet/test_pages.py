@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from ddpm_parquet.chunks import chunks_of
 from ddpm_parquet.lists import rows_beginning
 from ddpm_parquet.pages import PageError, pages
+from tests.examples import examples
 
 LISTS = st.lists(st.lists(st.lists(st.integers(0, 3), max_size=9), max_size=9), min_size=1, max_size=60)
 
@@ -27,7 +28,7 @@ def found(table: pa.Table, **options: Any) -> list[Any]:
     return [(chunk, out) for chunk in chunks_of("f.parquet", out, pq.ParquetFile(out).metadata, 0)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     rows=LISTS,
     codec=st.sampled_from(["none", "snappy", "gzip", "zstd", "brotli", "lz4"]),

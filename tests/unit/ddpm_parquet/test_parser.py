@@ -21,6 +21,7 @@ from ddpm_core import BuildContext, Document, FatalError, Messages, Position
 from ddpm_core.testing import all_types
 from ddpm_parquet.options import ParquetOptions
 from ddpm_parquet.parser import build
+from tests.examples import examples
 
 Write = Callable[..., bytes]
 NUMBERS = pa.table({"n": list(range(1000)), "s": [f"row {n}" for n in range(1000)]})
@@ -56,7 +57,7 @@ def test_steps_hold_at_most_batch_rows_and_count_every_row(reading: Any, written
     assert sum(step.nbytes for step in got.steps) == stored
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.integers(0, 30),
     group=st.integers(3, 40),

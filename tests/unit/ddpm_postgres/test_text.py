@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from ddpm_postgres.copy import stream
 from ddpm_postgres.text import csv_column
+from tests.examples import examples
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.none() | st.binary(max_size=20)), st.integers(0, 3))
 def test_bytes_become_hexadecimal(values: list[bytes | None], skip: int) -> None:
     column = csv_column(pa.array(values, pa.binary()).slice(skip))
@@ -29,7 +30,7 @@ def _literal(value: list[str | None] | None) -> str | None:
     return "{" + ",".join(parts) + "}"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.none() | st.lists(st.none() | st.text(max_size=5), max_size=4)), st.integers(0, 3))
 def test_lists_become_array_literals(values: list[list[str | None] | None], skip: int) -> None:
     column = csv_column(pa.array(values, pa.list_(pa.string())).slice(skip))
@@ -44,7 +45,7 @@ def test_uuids_and_moments_are_spelled_as_postgres_reads_them() -> None:
     assert column.to_pylist() == ['{"2024-01-02 00:00:00.000000"}']
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.tuples(st.none() | st.text(max_size=8), st.none() | st.integers(-9, 9)), min_size=1))
 def test_csv_tells_null_from_empty_and_keeps_every_character(rows: list[tuple[str | None, int | None]]) -> None:
     data = pa.record_batch({"s": pa.array([r[0] for r in rows], pa.string()), "n": pa.array([r[1] for r in rows], pa.int64())})

@@ -15,6 +15,7 @@ from ddpm_core.config.options import check_options
 from ddpm_text.lines_parser import build
 from ddpm_text.lines_serializer import build as build_serializer
 from ddpm_text.options import LinesOptions
+from tests.examples import examples
 
 
 def read(data: bytes, start: Position | None = None, batch_rows: int = 16_384, **options: Any) -> list[Parsed]:
@@ -43,7 +44,7 @@ def slowly(data: bytes, encoding: str, blank: str) -> tuple[list[str], list[byte
 PIECES = st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\r\n", b" ", b"\xff", b"\xc3", b"\xa4", b"\x81", b"\x00", "漢".encode()]))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(
     pieces=PIECES,
     encoding=st.sampled_from(["utf-8", "latin-1", "cp1252", "shift_jis", "ascii"]),

@@ -18,6 +18,7 @@ from ddpm_core import Batch, BuildContext, ConfigError, Messages, Processed
 from ddpm_core.config.options import check_options
 from ddpm_transforms.map import MapProcessor, build
 from ddpm_transforms.options import MapOptions
+from tests.examples import examples
 
 ROWS = pa.record_batch({"a": ["1", "x", None, "4"], "n": pa.array([0, 1, 2, None], pa.int64())})
 
@@ -221,7 +222,7 @@ def doubled() -> Iterator[MapProcessor]:
         yield processor
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(values=st.lists(VALUES, min_size=1, max_size=8))
 def test_all_rows_at_once_and_one_by_one_come_to_the_same(mixed: MapProcessor, values: list[str | None]) -> None:
     """A batch with bad rows is cut until they are found: the outcome is that of each row alone."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ddpm_core.errors import PluginError
 from ddpm_core.schema.cast import cast_column
 from ddpm_core.schema.conform import Conformed, conform, unknown_fields
+from tests.examples import examples
 
 NOON = datetime(2020, 1, 2, 12)  # noqa: DTZ001
 MIDNIGHT = datetime(2020, 1, 2)  # noqa: DTZ001
@@ -345,7 +346,7 @@ DECIMALS = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.sampled_from(DECIMALS),
     st.sampled_from(DECIMALS),

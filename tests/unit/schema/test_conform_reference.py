@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpm_core.schema.conform import conform
+from tests.examples import examples
 
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
@@ -172,7 +173,7 @@ CASES: dict[str, tuple[st.SearchStrategy[Any], pa.DataType, pa.DataType, Callabl
 def test_columns_at_once_agree_with_one_value_at_a_time(case: str) -> None:
     strategy, source, target, reference = CASES[case]
 
-    @settings(max_examples=25, deadline=None, database=None)
+    @settings(max_examples=examples(40), deadline=None, database=None)
     @given(st.lists(st.none() | strategy, min_size=1, max_size=12))
     def check(values: list[Any]) -> None:
         expected: list[Any] = []
@@ -206,7 +207,7 @@ SOURCES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(data=st.data(), source=SOURCES, target=ANY_TYPE, nullable=st.booleans(), refuse_nul=st.booleans())
 def test_every_row_goes_on_or_is_refused_whoever_stands_beside_it(
     data: st.DataObject, source: tuple[pa.DataType, st.SearchStrategy[Any]], target: pa.DataType, nullable: bool, refuse_nul: bool

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ddpm_core.schema.cast import cast_column
 from ddpm_core.schema.evolve import NewColumn, NewTable, WiderColumn, after, most_general, new_columns, widened, wider_columns
+from tests.examples import examples
 
 TYPES = [
     pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64(), pa.float32(), pa.float64(),
@@ -55,7 +56,7 @@ def test_what_is_no_safe_widening_is_none(old: pa.DataType, new: pa.DataType) ->
     assert widened(old, new) is None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.sampled_from(TYPES), st.sampled_from(TYPES), st.integers(-(2**70), 2**70), st.integers(0, 20))
 def test_every_value_of_both_types_is_exact_in_the_wider_one(old: pa.DataType, new: pa.DataType, number: int, scale: int) -> None:
     wider = widened(old, new)

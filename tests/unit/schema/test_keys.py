@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ddpm_core.errors import ConfigError
 from ddpm_core.records import Reject
 from ddpm_core.schema.keys import last_of_each_key
+from tests.examples import examples
 
 
 def test_of_rows_with_one_key_the_last_stays_and_keys_are_sorted() -> None:
@@ -81,7 +82,7 @@ def test_a_type_without_an_order_is_no_key() -> None:
     assert str(caught.value) == "column 'k' is of type bigint[], which cannot be a key"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(st.none() | st.sampled_from("abc"), st.none() | st.integers(0, 2))))
 def test_the_result_is_what_a_dict_would_keep(rows: list[tuple[str | None, int | None]]) -> None:
     data = pa.record_batch(

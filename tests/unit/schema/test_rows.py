@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpm_core.schema.rows import MAX_COLUMNS, Built, RowBuilder
+from tests.examples import examples
 
 NOON = datetime(2020, 1, 2, 12)  # noqa: DTZ001
 
@@ -321,7 +322,7 @@ TYPES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(values=st.lists(VALUES, min_size=1, max_size=8), expected=st.sampled_from(TYPES))
 def test_every_value_is_kept_or_refused_and_neighbours_do_not_matter(values: list[Any], expected: pa.DataType | None) -> None:
     built = build_one(values, expected)
@@ -347,7 +348,7 @@ RECORDS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(records=RECORDS, cut=st.integers(0, 12))
 def test_batches_give_what_one_batch_gives(records: list[Mapping[str, Any]], cut: int) -> None:
     builder = RowBuilder()
