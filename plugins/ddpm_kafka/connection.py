@@ -48,12 +48,14 @@ class SharedKafka:
         group_metadata: The consumer's group metadata, as `Producer.send_offsets_to_transaction` takes it; None while it is not a member
             of the group (before it joined, after `close`, in a bounded run). May be called from any thread.
         cluster_id: The cluster's id; empty before the source has been opened.
+        reads: Whether it reads the topic of this name.
     """
 
     options: ConnectionOptions
     group: str
     group_metadata: Callable[[], object | None]
     cluster_id: Callable[[], str]
+    reads: Callable[[str], bool] = lambda _: False
 
 
 class Watch:

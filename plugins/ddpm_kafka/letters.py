@@ -37,7 +37,7 @@ def build(options: KafkaLettersOptions, context: BuildContext) -> KafkaLetters:
     Raises:
         ConfigError: No topic is named; or no brokers, and the source is not Kafka's.
     """
-    connection, _ = connection_of(options, context, "dead_letter kafka")
+    connection, _ = connection_of(options, context, "dead_letter kafka", options.target)
     return KafkaLetters(options, connection)
 
 

@@ -73,7 +73,7 @@ class KafkaSink(Sink):
         self.keeps_positions = options.guarantee == "exactly_once"
         self._options = options
         self._context = context
-        self._connection, shared = connection_of(options, context, "sink kafka")
+        self._connection, shared = connection_of(options, context, "sink kafka", options.target)
         ((name, values),) = options.format.items()
         output = context.output("json" if name in _NDJSON else name, values)
         self._maker = MessageMaker(options, output.serializer, context.output("json", {}).serializer)

@@ -10,12 +10,27 @@ SHARED = "kafka"
 """Where a source puts its `SharedKafka`."""
 
 
-def connection_of(options: ConnectionOptions, context: BuildContext, owner: str) -> tuple[ConnectionOptions, SharedKafka | None]:
+def connection_of(
+    options: ConnectionOptions, context: BuildContext, owner: str, topic: str
+) -> tuple[ConnectionOptions, SharedKafka | None]:
     """How the cluster is reached, and what the source shares where it is the source's.
 
+    Args:
+        topic: What is written there.
+
     Raises:
-        ConfigError: Nobody names brokers.
+        ConfigError: Nobody names brokers; or the source reads this topic.
     """
+    found, shared = _connection_of(options, context, owner)
+    if shared is not None and shared.reads(topic):
+        raise ConfigError(
+            f"{owner} writes to topic {topic}, which the source reads: what is written would come round for ever",
+            hint="Name another topic.",
+        )
+    return found, shared
+
+
+def _connection_of(options: ConnectionOptions, context: BuildContext, owner: str) -> tuple[ConnectionOptions, SharedKafka | None]:
     shared = context.shared.get(SHARED)
     if not isinstance(shared, SharedKafka):
         shared = None

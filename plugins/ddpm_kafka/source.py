@@ -32,8 +32,8 @@ from ddpm_kafka.source_notes import PARTITIONS, START
 from ddpm_kafka.source_offsets import GroupOffsets
 from ddpm_kafka.source_options import KafkaSourceOptions
 from ddpm_kafka.source_parts import Part, Parts
-from ddpm_kafka.source_start import Beginning, Place, Question, StartRules, partition_name, recreated
-from ddpm_kafka.topics import Topic, describe, ensure_topics, find_topics, look_for_topics
+from ddpm_kafka.source_start import ASKED, Beginning, Place, Question, StartRules, partition_name, recreated
+from ddpm_kafka.topics import Topic, describe, look_for_topics, topics_to_read
 from ddpm_kafka.topics_watch import TopicWatch, deleted
 
 log = logging.getLogger("ddpm.kafka.source")
@@ -70,7 +70,10 @@ class KafkaSource(Source):
         self._joined = False
         self._membership: object | None = None
         self._reset()
-        context.shared["kafka"] = SharedKafka(options, self._group, lambda: self._membership, lambda: self._cluster.id)
+        self._asked = "" if self._bounds is None or self._bounds.start is None else str(self._bounds.start)
+        context.shared["kafka"] = SharedKafka(
+            options, self._group, lambda: self._membership, lambda: self._cluster.id, options.reads
+        )
 
     def _reset(self) -> None:
         self._watch = Watch(cluster_name(self._options))
@@ -110,18 +113,19 @@ class KafkaSource(Source):
         self._reset()
         self._cluster.open()
         options = self._options
-        if options.min_partitions is not None:
-            ensure_topics(self._cluster, options.names, options.min_partitions, options.replication)
-        topics = find_topics(self._cluster, options.names, options.patterns)
+        least = None if self._context.looking else options.min_partitions
+        topics = topics_to_read(self._cluster, options.names, options.patterns, least, options.replication)
         self._known = {topic.name: topic.partitions for topic in topics.values()}
         self._offsets.known = self._known
         self._topic_watch = TopicWatch(self._cluster)
+        self._taken = options.taken(self._context.shared.get("metadata", ()))
         bounds = self._bounds
         self._rules = StartRules(
             start=options.start if bounds is None or bounds.start is None else bounds.start,
             group="" if bounds is not None and bounds.start is not None else self._group,
             resumes=not self._context.positions_kept,
             known=self._known,
+            asked=self._asked,
         )
         if bounds is not None:
             self._open_bounded(topics, bounds)
@@ -307,6 +311,8 @@ class KafkaSource(Source):
         detail: dict[str, Any] = {"cluster": self._cluster.id, "topic_id": beginning.topic.id}
         if self._offsets_kept():
             detail |= {PARTITIONS: self._known.get(beginning.topic.name, 0), START: beginning.offset}
+        if self._asked:
+            detail[ASKED] = self._asked
         return detail
 
     def _note(self, part: Part, offset: int) -> None:
@@ -354,7 +360,7 @@ class KafkaSource(Source):
             self._choose = len(live) < len(self._parts.by_name)
         if not polled:
             return self._parts.take() or self._silence()
-        found = columns(polled, self._names, self._reached, self._details, self._options.metadata, self._until)
+        found = columns(polled, self._names, self._reached, self._details, self._taken, self._until)
         if found is None:
             return self._silence()
         self._portions.saw(len(found), found.nbytes)

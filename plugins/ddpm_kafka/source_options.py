@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -13,6 +14,8 @@ from ddpm_kafka.connection_options import ConnectionOptions
 
 Metadata: TypeAlias = Literal["key", "headers", "timestamp"]
 
+_COLUMNS: Mapping[str, Metadata] = {"_key": "key", "_headers": "headers", "_timestamp": "timestamp"}
+"""What expressions call them."""
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
@@ -108,6 +111,14 @@ class KafkaSourceOptions(ConnectionOptions):
     def wanted(self) -> tuple[str, ...]:
         """Names and patterns, from whichever option has them."""
         return self.topics or ((self.address.topic,) if self.address.topic else ())
+
+    def reads(self, topic: str) -> bool:
+        """Whether this topic is one of those that are named or match."""
+        return topic in self.names or any(re.match(pattern, topic) for pattern in self.patterns)
+
+    def taken(self, named: Collection[str]) -> tuple[Metadata, ...]:
+        """What is taken of each message: what the option says, and what expressions of the pipeline name (`_key`, …)."""
+        return tuple(dict.fromkeys([*self.metadata, *(kind for column, kind in _COLUMNS.items() if column in named)]))
 
     @property
     def patterns(self) -> tuple[str, ...]:

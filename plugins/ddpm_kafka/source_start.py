@@ -63,12 +63,18 @@ class StartRules:
         group: Whose offsets are looked at; empty: nobody's.
         resumes: The group's offset is the position, since no sink keeps any.
         known: Topic -> partitions when the source was opened; those beyond are new.
+        asked: From where on a part of the past was asked for, as text; empty where none was.
     """
 
     start: str | int | datetime
     group: str
     resumes: bool
     known: Mapping[str, int]
+    asked: str = ""
+
+
+ASKED = "asked"
+"""The key of a position's detail that says from where on a part of the past was asked for."""
 
 
 def partition_name(place: Place) -> str:
@@ -182,6 +188,12 @@ class Question:
                 f"{partition_name(place)} stands at offset {position.offset:,} of another cluster: {cluster}, and {self._cluster.where} "
                 f"is {self._cluster.id}",
                 hint="Offsets mean nothing there. Correct `brokers`, or give the pipeline another name, so that it begins anew.",
+            )
+        before = position.detail.get(ASKED)
+        if before is not None and self._rules.asked and before != self._rules.asked:
+            raise FatalError(
+                f"{partition_name(place)} was read from {before} on under this name, and is asked for from {self._rules.asked} on",
+                hint="What was read would be left out. Use another name: --as NAME.",
             )
         known = position.detail.get("topic_id")
         if known and topic.id and known != topic.id:

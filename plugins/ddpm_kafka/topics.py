@@ -54,6 +54,25 @@ def find_topics(cluster: Cluster, names: Sequence[str], patterns: Sequence[str])
     return describe(cluster, sorted({*names, *matched}))
 
 
+def topics_to_read(
+    cluster: Cluster, names: Sequence[str], patterns: Sequence[str], least: int | None, replication: int | None
+) -> dict[str, Topic]:
+    """As `find_topics`; where `least` partitions are asked for, topics that are named are created, and all are grown.
+
+    Raises:
+        ConfigError: A topic that is named does not exist, and none is to be created.
+    """
+    if least is None:
+        return find_topics(cluster, names, patterns)
+    ensure_topics(cluster, names, least, replication)
+    found = find_topics(cluster, names, patterns)
+    small = [topic.name for topic in found.values() if topic.partitions < least]
+    if not small:
+        return found
+    ensure_topics(cluster, small, least, replication)
+    return find_topics(cluster, names, patterns)
+
+
 def missing_topics(cluster: Cluster, names: Sequence[str]) -> list[str]:
     """Those of these topics that do not exist."""
     known = reach(cluster.admin, cluster.watch).topics

@@ -124,12 +124,23 @@ def test_a_dry_run_writes_nothing_and_moves_nothing(place: Place) -> None:
     assert place.ids() == good
 
 
+def test_looking_makes_no_topic(place: Place) -> None:
+    path = Path(place.file())
+    path.write_text(path.read_text().replace(f'topics: ["{place.topic}"]', 'topics: ["not-there-yet"], min_partitions: 2'))
+    assert place.run("validate", "--live", str(path)).code == 0
+    assert place.run("run", str(path), "--dry-run").code == 2
+    assert "not-there-yet" not in place.broker.admin().list_topics(timeout=10).topics
+
+
 def test_a_backfill_has_positions_of_its_own_and_refuses_the_live_table(place: Place) -> None:
     good = fill(place, 900)
     assert place.run("run", place.file(), "--until-end").code == 0
     part = place.run("run", place.file(), "--start", "100", "--end", "200", "--as", "again", TABLE="part")
     assert part.code == 0, part.err
     assert place.ids("part") == [event_id for event_id in good if 200 <= int(event_id[3:]) < 400]
+    earlier = place.run("run", place.file(), "--start", "0", "--end", "200", "--as", "again", TABLE="part")
+    assert earlier.code == 1
+    assert "was read from 100 on under this name, and is asked for from 0 on" in earlier.err
     beside = place.run("run", place.file(), "--start", "0", "--as", "whole")
     assert beside.code == 2
     assert "pipeline events adds rows to table" in beside.err

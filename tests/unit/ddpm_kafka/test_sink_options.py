@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from ddpm_kafka.letters import build as build_letters
 from ddpm_kafka.letters_options import KafkaLettersOptions
 from ddpm_kafka.sink import KafkaSink, build
 from ddpm_kafka.sink_options import KafkaSinkOptions
+from ddpm_kafka.source import build as build_source
+from ddpm_kafka.source_options import KafkaSourceOptions
 
 
 def checked(**values: Any) -> KafkaSinkOptions:
@@ -82,3 +85,20 @@ def test_ids_differ_between_processes_and_stay_with_a_static_member() -> None:
     assert build(checked(topic="t"), context(shared=shared()))._id != build(checked(topic="t"), context(shared=shared()))._id
     assert build(checked(topic="t"), context(shared=dict(static), bounds=None, worker=2))._id == "ddpm-shop-t-pod-1-2"
     assert build(checked(topic="t"), context(shared=dict(static)))._id != "ddpm-shop-t-pod-1-0"
+
+
+@pytest.mark.parametrize("topics", [["orders", "other"], ["^ord"]])
+@pytest.mark.parametrize("what", ["sink", "dead_letter"])
+def test_a_topic_that_the_source_reads_is_never_written_to(topics: list[str], what: str) -> None:
+    shop = context()
+    build_source(KafkaSourceOptions(brokers="localhost:1", topics=tuple(topics)), shop)
+    makers: dict[str, Callable[[], object]] = {
+        "sink": lambda: build(KafkaSinkOptions(topic="orders"), shop),
+        "dead_letter": lambda: build_letters(KafkaLettersOptions(topic="orders"), shop),
+    }
+    with pytest.raises(ConfigError) as error:
+        makers[what]()
+    owner = "sink kafka" if what == "sink" else "dead_letter kafka"
+    assert str(error.value) == (
+        f"{owner} writes to topic orders, which the source reads: what is written would come round for ever\nName another topic."
+    )
