@@ -86,7 +86,7 @@ def noteworthy(event: Event) -> str | None:
         case DocumentEnded(status="failed", name=name):
             return f"{name}: failed"  # Why comes at the end, with what to do about it.
         case Waiting(who=who, why=why, seconds=seconds):
-            return f"waiting for {who}: {why}; trying again in {_wait(seconds)}"
+            return f"waiting for {who}: {why}; trying again {_wait(seconds)}"
         case Recovered(who=who, seconds=seconds):
             return f"{who} is back after {seconds:.0f} s"
         case BreakerChanged(who=who, state="open"):
@@ -208,7 +208,9 @@ def _some(partitions: Sequence[str], shown: int = 8) -> str:
 
 
 def _wait(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 1 else f"{seconds:.0f} s"
+    if seconds < 0.05:
+        return "at once"
+    return f"in {seconds:.1f} s" if seconds < 1 else f"in {seconds:.0f} s"
 
 
 def _short(name: str, length: int = 32) -> str:

@@ -41,6 +41,9 @@ class Parser(ABC):
     max_record_bytes: int = 16 << 20
     """A payload longer than this is set aside unread, with reason `too_large`."""
 
+    empty_message: ClassVar[str] = ""
+    """Why a message that is a document without any record is set aside, with reason `no_rows`; empty where there is nothing wrong with it."""
+
     _rows: RowBuilder | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -148,8 +151,11 @@ class Parser(ABC):
             except pa.ArrowException as error:
                 rejects.append(Reject(index, "type_mismatch", f"its columns clash with earlier ones: {error}", raw=value))
                 continue
-            tables += found
             rows = sum(table.num_rows for table in found)
+            if not rows and self.empty_message:
+                rejects.append(Reject(index, "no_rows", self.empty_message, raw=value))
+                continue
+            tables += found
             filtered += not rows
             origin.extend([index] * rows)
         data = None

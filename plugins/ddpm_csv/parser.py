@@ -28,6 +28,7 @@ class CsvParser(Parser):
     """
 
     resumable: ClassVar[bool] = True
+    empty_message: ClassVar[str] = "the message holds a header at most; where each message is a record, set header to false"
 
     def __init__(self, options: CsvOptions, context: BuildContext) -> None:
         self.max_record_bytes = options.max_record_bytes

@@ -246,8 +246,7 @@ def test_lines_before_the_header_can_be_skipped() -> None:
 def test_messages_have_a_header_each_or_none() -> None:
     parsed = csv_parser().parse_messages(messages(b"a,b\n1,x\n2,y\n", b"a,b\nz\n", None, b"a,b\n", b"a,b\n3,w\n"))
     assert rows_of([parsed]) == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}, {"a": 3, "b": "w"}]
-    assert [(r.index, r.reason) for r in parsed.rejects] == [(1, "field_count"), (2, "no_value")]
-    assert parsed.filtered == 1  # A header alone.
+    assert [(r.index, r.reason) for r in parsed.rejects] == [(1, "field_count"), (2, "no_value"), (3, "no_rows")]
     parser = csv_parser(header="false", column_names="a,b")
     for _ in range(2):
         parsed = parser.parse_messages(messages(b"1,x", b"2,y\n3,z\n", b"", b"4", b"5,v", b"6,u\nx"))
@@ -297,3 +296,13 @@ def test_dates_and_times_come_as_such() -> None:
 def messages(*values: bytes | None) -> Messages:
     positions = {"t/0": Position(0)}
     return Messages(list(values), ["t/0"] * len(values), list(range(len(values))), positions, {"t/0": Position(len(values))})
+
+
+def test_a_message_that_is_no_more_than_a_header_is_set_aside() -> None:
+    values: list[bytes | None] = [b"id,name\n1,a\n", b"7,b\n", b""]
+    messages = Messages(values, ["p"] * 3, [0, 1, 2], {"p": Position(0)}, {"p": Position(3)})
+    parsed = build(CsvOptions(), BuildContext()).parse_messages(messages)
+    why = "the message holds a header at most; where each message is a record, set header to false"
+    assert [(r.index, r.reason, r.message, r.raw) for r in parsed.rejects] == [(1, "no_rows", why, b"7,b\n"), (2, "no_rows", why, b"")]
+    assert parsed.data is not None
+    assert parsed.data.to_pylist() == [{"id": 1, "name": "a"}]
