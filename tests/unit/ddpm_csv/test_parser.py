@@ -303,6 +303,9 @@ def test_a_message_that_is_no_more_than_a_header_is_set_aside() -> None:
     messages = Messages(values, ["p"] * 3, [0, 1, 2], {"p": Position(0)}, {"p": Position(3)})
     parsed = build(CsvOptions(), BuildContext()).parse_messages(messages)
     why = "the message holds a header at most; where each message is a record, set header to false"
-    assert [(r.index, r.reason, r.message, r.raw) for r in parsed.rejects] == [(1, "no_rows", why, b"7,b\n"), (2, "no_rows", why, b"")]
+    assert [(r.index, r.reason, r.message, r.raw) for r in parsed.rejects] == [
+        (1, "no_rows", why, b"7,b\n"),
+        (2, "no_rows", why, b""),
+    ]
     assert parsed.data is not None
     assert parsed.data.to_pylist() == [{"id": 1, "name": "a"}]
