@@ -79,6 +79,10 @@ def _type_name(annotation: Any) -> str:
 
     if is_secret(annotation):
         return "secret"
+    if annotation is Any:
+        return "anything"
+    if fields := _fields_of(annotation):
+        return f"mapping with {fields}"
     return str(_NAMES.get(annotation) or getattr(annotation, "__name__", annotation))
 
 
@@ -98,7 +102,15 @@ def _default_of(field: FieldInfo) -> str:
     return redact(_value(value))
 
 
+def _fields_of(annotation: Any) -> str:
+    """The names of the options that a group of options has; empty for anything else."""
+    fields = getattr(annotation, "model_fields", None)
+    return ", ".join(fields) if isinstance(annotation, type) and isinstance(fields, Mapping) else ""
+
+
 def _value(value: Any) -> str:
+    if _fields_of(type(value)):
+        return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Enum):
