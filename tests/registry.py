@@ -36,7 +36,7 @@ _PATH = "/apis/ccompat/v7"
 
 _GUARD = """
 import os, signal, subprocess, sys
-server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
 print(server.pid, flush=True)
 sys.stdin.read()
 try:
