@@ -271,14 +271,21 @@ class BlockCutter:
         return Block(beginning, self._at - start, start, self._source, self._dialect, Scan(), self._limit, too_long)
 
 
+MOST_QUOTES = 2 << 20
+"""Quotes in one block whose places are held in memory at once, some 50 bytes each. No block that is not made of them has more."""
+
+
 def quotes_are_regular(data: bytes, dialect: Dialect) -> bool:
     """Whether each quote opens a field, closes one, or is doubled in one that is in quotes: then nothing needs a closer look.
 
     Quotes open and close by turns. One that opens must follow a delimiter, a line end or the quote that it doubles; one that
     closes must stand before such.
     """
-    if not dialect.quote or dialect.quote not in data:
+    count = data.count(dialect.quote) if dialect.quote else 0
+    if not count:
         return True
+    if count > MOST_QUOTES:
+        return False
     each = pa.Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)])
     quotes = pc.indices_nonzero(pc.equal(each, pa.scalar(dialect.quote[0], pa.uint8())))
     if len(quotes) % 2:

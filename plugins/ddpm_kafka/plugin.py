@@ -27,7 +27,7 @@ def ddpm_sinks() -> Iterable[SinkSpec]:
         name="kafka",
         summary="A message for each row, exactly once by transactions; and a topic of dead letters",
         options="ddpm_kafka.sink_options:KafkaSinkOptions",
-        example="ddpm ingest orders.csv --to kafka://localhost:9092/orders -o sink.key=order_id",
+        example="ddpm ingest orders.csv --to kafka://localhost:9092/orders -o sink.key=id",
         build="ddpm_kafka.sink:build",
         schemes=("kafka",),
         address="url",

@@ -14,10 +14,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from confluent_kafka import Producer
+
+from tests.kafka import KafkaBroker
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("sources.md", "formats.md", "sinks.md")
 SHOWN_ADDRESS = re.compile(r"postgresql://user@localhost/shop")
+SHOWN_BROKER = "localhost:9092"
 ROWS = pa.table(
     {"id": [1, 2, 3], "day": ["2026-01-01", "2026-01-02", "2026-01-02"], "updated_at": ["2026-01-03", "2026-01-03", "2026-01-04"]}
 )
@@ -64,8 +68,23 @@ def test_every_page_has_an_example_of_every_plugin() -> None:
         assert [name for found, name, _ in examples() if found == page] == re.findall(r"^## `(\w+)`$", text, re.MULTILINE)
 
 
+def _fill(broker: KafkaBroker, topic: str) -> None:
+    """A message in a topic of this name, which an example reads."""
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "allow.auto.create.topics": False})
+    broker.delete_topic(topic)
+    broker.create_topic(topic)
+    producer.produce(topic, b'{"id": 1}')
+    assert producer.flush(30) == 0
+
+
 @pytest.mark.parametrize(("page", "name", "line"), examples(), ids=lambda value: value.removesuffix(".md").partition(" ")[0])
-def test_the_example_runs(page: str, name: str, line: str, folder: Path, postgres_database: str) -> None:
+def test_the_example_runs(
+    page: str, name: str, line: str, folder: Path, postgres_database: str, request: pytest.FixtureRequest
+) -> None:
+    if SHOWN_BROKER in line:
+        broker: KafkaBroker = request.getfixturevalue("kafka_broker")
+        _fill(broker, "events")
+        line = line.replace(SHOWN_BROKER, broker.bootstrap)
     connection = psycopg2.connect(postgres_database)
     with connection, connection.cursor() as cursor:
         cursor.execute("create table if not exists orders (id bigint primary key, updated_at timestamptz)")
