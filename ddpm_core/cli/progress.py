@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from ddpm_core.cli.output import count, printable, redact, size
 from ddpm_core.cli.settings import Settings
 from ddpm_core.plugin.events import (
-    BreakerChanged,
     ChunkCommitted,
     ChunkRead,
     DocumentEnded,
@@ -89,8 +88,6 @@ def noteworthy(event: Event) -> str | None:
             return f"waiting for {who}: {why}; trying again {_wait(seconds)}"
         case Recovered(who=who, seconds=seconds):
             return f"{who} is back after {seconds:.0f} s"
-        case BreakerChanged(who=who, state="open"):
-            return f"{who} is down: it is tried now and then, and everything waits for it"
         case PartitionsChanged(change=change, partitions=partitions):
             return f"{change}: {_some(partitions)}"
     return None
