@@ -593,7 +593,7 @@ def test_a_user_who_may_only_insert_needs_no_more(make: Make, ask: Ask, guest: s
     owner.write(_batch(a=[1]))
     owner.commit({FILE: Position(1)}, [_letter("x")])
     ask(
-        "GRANT INSERT ON t TO guest; GRANT SELECT, INSERT, UPDATE ON _ddpm_positions TO guest; GRANT SELECT, INSERT ON _ddpm_dead_letters TO guest"
+        "GRANT INSERT ON t TO guest; GRANT SELECT, INSERT, UPDATE ON _ddpm_positions TO guest; GRANT SELECT, INSERT, UPDATE ON _ddpm_dead_letters TO guest"
     )
     sink = make(url=guest)
     sink.write(_batch(a=[2]))
