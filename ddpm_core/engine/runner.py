@@ -174,7 +174,8 @@ class Runner:
             return
         self._fifo.close()
         if not self._over.wait(1.0 if self._streams else CANCEL_AFTER):
-            log.warning("the transaction in progress did not end in time and is rolled back")
+            seconds = DRAIN_SECONDS + 1.0 if self._streams else CANCEL_AFTER
+            log.warning("the transaction in progress did not end within %s s and is rolled back", seconds)
             self._delivery.cancel()
 
     def _read(self, errors: list[BaseException]) -> None:
