@@ -53,7 +53,7 @@ def test_the_pages_of_plugins_are_what_the_models_say() -> None:
 
 def test_the_readme_is_short_and_links_every_page_of_the_documentation() -> None:
     readme = (ROOT / "README.md").read_text()
-    assert len(readme.splitlines()) < 225
+    assert len(readme.splitlines()) < 240
     assert [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in readme] == []
 
 
