@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.specs import SourceSpec as SourceSpec
     from ddpm_core.plugin.table_options import TableOptions as TableOptions
     from ddpm_core.plugin.table_sink import TableSink as TableSink
+    from ddpm_core.plugin.whole_messages import WholeMessages as WholeMessages
     from ddpm_core.records import Assigned as Assigned
     from ddpm_core.records import Batch as Batch
     from ddpm_core.records import DeadLetter as DeadLetter
@@ -112,6 +113,7 @@ _HOME = {
     "plugin.evolving_table": ("TargetTable",),
     "plugin.table_options": ("TableOptions",),
     "plugin.table_sink": ("TableSink",),
+    "plugin.whole_messages": ("WholeMessages",),
     "records": (
         "Assigned", "Batch", "DeadLetter", "Document", "EndOfSource", "Failed", "Item", "Messages", "Parsed", "Position",
         "Positions", "Reject", "Rows", "Skipped",

@@ -88,12 +88,12 @@ class Ingest:
         self._request = request
         self._registry = registry
         self._observers = [*observers, *plugins_as_observers(registry)]
-        self._options = _split_options(request.options)
+        self._options = split_options(request.options)
         self._to = DEFAULT_DATABASE if request.to is None else request.to
         self._sink_plugin = sink_for(self._to, registry)
         self._context = BuildContext(
             pipeline=NAME,
-            columns=_columns(request.columns),
+            columns=declared_columns(request.columns),
             retry_for=request.retry_for,
             evolve=request.evolve,
             output=partial(output_format, registry),
@@ -213,15 +213,20 @@ class Ingest:
         return values | self._options["sink"]
 
 
-def _split_options(options: Sequence[str]) -> dict[str, dict[str, str]]:
-    """`KIND.NAME=VALUE` -> kind -> name -> value."""
-    split: dict[str, dict[str, str]] = {"source": {}, "format": {}, "sink": {}}
+def split_options(options: Sequence[str], kinds: Sequence[str] = ("source", "format", "sink")) -> dict[str, dict[str, str]]:
+    """`KIND.NAME=VALUE` -> kind -> name -> value.
+
+    Raises:
+        ConfigError: All that are of no other form, or of no other kind.
+    """
+    split: dict[str, dict[str, str]] = {kind: {} for kind in kinds}
+    known = f"{', '.join(kinds[:-1])} or {kinds[-1]}"
     problems = []
     for option in options:
         target, separator, value = option.partition("=")
         kind, dot, name = target.partition(".")
         if not separator or not dot or not name or kind not in split:
-            problems.append(Problem(f"option {target!r}", "is not of the form KIND.NAME=VALUE", "KIND is source, format or sink"))
+            problems.append(Problem(f"option {target!r}", "is not of the form KIND.NAME=VALUE", f"KIND is {known}"))
         else:
             split[kind][name] = value
     if problems:
@@ -229,7 +234,8 @@ def _split_options(options: Sequence[str]) -> dict[str, dict[str, str]]:
     return split
 
 
-def _columns(text: str | None) -> Any:
+def declared_columns(text: str | None) -> Any:
+    """The types that a user declared for columns, as an Arrow schema; None where nothing was."""
     if text is None:
         return None
     from ddpm_core.schema.declare import parse_columns

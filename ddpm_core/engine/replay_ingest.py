@@ -18,8 +18,9 @@ from ddpm_core.engine.build import (
     output_format,
     sink_for,
 )
+from ddpm_core.engine.ingest import declared_columns, split_options
 from ddpm_core.engine.replay_source import ROWS, SOURCE, ReplaySource, RowsOfLetters, schema_of
-from ddpm_core.errors import ConfigError, Problem
+from ddpm_core.errors import ConfigError
 from ddpm_core.plugin.format import Parser
 from ddpm_core.plugin.specs import BuildContext, FormatSpec, Plugin
 from ddpm_core.records import DeadLetter
@@ -70,10 +71,10 @@ class IngestTarget:
         self._in_tables = in_tables
         self._to = DEFAULT_DATABASE if request.to is None else request.to
         self._plugin = sink_for(self._to, registry)
-        self._options = _split(request.options)
+        self._options = split_options(request.options, ("format", "sink"))
         self._context = BuildContext(
             pipeline=PIPELINE,
-            columns=_columns(request.columns),
+            columns=declared_columns(request.columns),
             retry_for=request.retry_for,
             evolve=request.evolve,
             output=partial(output_format, registry),
@@ -135,27 +136,3 @@ class IngestTarget:
 def _typed(name: str) -> str:
     """A name as it is typed for `--table`."""
     return name if name.isidentifier() else '"' + name.replace('"', '""') + '"'
-
-
-def _split(options: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    """`KIND.NAME=VALUE` -> kind -> name -> value."""
-    split: dict[str, dict[str, str]] = {"format": {}, "sink": {}}
-    problems = []
-    for option in options:
-        target, equals, value = option.partition("=")
-        kind, _, name = target.partition(".")
-        if not equals or not name or kind not in split:
-            problems.append(Problem(f"option {target!r}", "is not of the form KIND.NAME=VALUE", "KIND is format or sink"))
-        else:
-            split[kind][name] = value
-    if problems:
-        raise ConfigError(problems)
-    return split
-
-
-def _columns(text: str | None) -> Any:
-    if text is None:
-        return None
-    from ddpm_core.schema.declare import parse_columns
-
-    return parse_columns(text)

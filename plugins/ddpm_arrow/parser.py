@@ -22,8 +22,7 @@ from ddpm_arrow.plain import plain_batch, plain_dictionaries
 from ddpm_arrow.schema_checks import check_columns
 from ddpm_arrow.stream_form import StreamForm
 from ddpm_arrow.validity import BrokenError, is_all_text, set_aside
-from ddpm_arrow.whole_messages import WholeMessages
-from ddpm_core import BuildContext, Document, Messages, Parsed, Parser, read_fully
+from ddpm_core import BuildContext, Document, Messages, Parsed, Parser, WholeMessages, read_fully
 
 _Messages = Callable[[Cursor], Iterator[Message]]
 

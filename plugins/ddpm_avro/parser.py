@@ -13,8 +13,7 @@ from ddpm_avro.limits import Shape
 from ddpm_avro.messages import MessageReader
 from ddpm_avro.options import AvroOptions
 from ddpm_avro.schemas import Schemas
-from ddpm_avro.whole_messages import WholeMessages
-from ddpm_core import BuildContext, DataError, Document, Messages, Parsed, Parser, Reject
+from ddpm_core import BuildContext, DataError, Document, Messages, Parsed, Parser, Reject, WholeMessages
 
 _KNOWN_SCHEMAS = 64
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ddpm_core import BuildContext, DataError, Document, Messages, Parsed, Parser
+from ddpm_core import BuildContext, DataError, Document, Messages, Parsed, Parser, WholeMessages
 from ddpm_parquet.chunks import expanded
 from ddpm_parquet.errors import AGAIN, translated
 from ddpm_parquet.full_reads import FullReads
@@ -19,7 +19,6 @@ from ddpm_parquet.options import ParquetOptions
 from ddpm_parquet.pacing import Pacer
 from ddpm_parquet.steps import gathered
 from ddpm_parquet.validity import set_aside
-from ddpm_parquet.whole_messages import WholeMessages
 
 _BUFFER_BYTES = 64 << 10
 """Read at once from each column. With 0, pyarrow holds whole column chunks: 224 MB against 44 MB for a row group of 190 MB."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from confluent_kafka.schema_registry import avro as confluent_avro
 
 from ddpm_avro.options import AvroOptions
 from ddpm_avro.parser import build
@@ -15,8 +16,6 @@ from ddpm_avro.registry import Registry
 from ddpm_avro.serializer import AvroSerializer
 from ddpm_core import BuildContext, DataError, FatalError, Messages, Parsed, Position, RetryableError
 from tests.registry import RegistryServer
-
-confluent_avro = pytest.importorskip("confluent_kafka.schema_registry.avro")
 
 FIRST = {"type": "record", "name": "order", "fields": [{"name": "id", "type": "int"}, {"name": "name", "type": "string"}]}
 SECOND = {**FIRST, "fields": [{"name": "id", "type": "long"}, {"name": "country", "type": ["null", "string"], "default": None}]}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ddpm_core import DataError, Document, Parsed, Parser
+from ddpm_core.errors import DataError
+from ddpm_core.plugin.format import Parser
+from ddpm_core.records import Document, Parsed
 
 
 class WholeMessages(Parser):
