@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from confluent_kafka.schema_registry import avro as confluent_avro
+from confluent_kafka.schema_registry import topic_subject_name_strategy
 
 from ddpm_avro.options import AvroOptions
 from ddpm_avro.parser import build
@@ -19,6 +20,12 @@ from tests.registry import RegistryServer
 
 FIRST = {"type": "record", "name": "order", "fields": [{"name": "id", "type": "int"}, {"name": "name", "type": "string"}]}
 SECOND = {**FIRST, "fields": [{"name": "id", "type": "long"}, {"name": "country", "type": ["null", "string"], "default": None}]}
+
+PATIENCE = {"timeout": 5}
+"""Seconds after which Confluent's client asks again; without, it waits forever for an answer that does not come."""
+
+SUBJECTS = {"subject.name.strategy": topic_subject_name_strategy}
+"""Its default asks the registry how subjects are named, by a request that Apicurio refuses, and now and then forgets to answer."""
 
 
 @pytest.fixture
@@ -53,8 +60,8 @@ def produced(server: RegistryServer, topic: str, schema: Any, *values: dict[str,
     from confluent_kafka.schema_registry import SchemaRegistryClient
     from confluent_kafka.serialization import MessageField, SerializationContext
 
-    with SchemaRegistryClient({"url": server.url}) as client:
-        serialize = confluent_avro.AvroSerializer(client, json.dumps(schema))
+    with SchemaRegistryClient({"url": server.url, **PATIENCE}) as client:
+        serialize = confluent_avro.AvroSerializer(client, json.dumps(schema), conf=SUBJECTS)
         return [serialize(value, SerializationContext(topic, MessageField.VALUE)) for value in values]
 
 
@@ -89,8 +96,8 @@ def test_what_we_write_confluents_deserializer_reads_and_an_incompatible_schema_
     data = pa.RecordBatch.from_pylist([{"id": 1, "name": "a"}, {"id": 2, "name": None}])
     serializer = AvroSerializer(AvroOptions(schema_registry=registry_server.url, subject=subject))
     payloads = serializer.serialize_rows(data)
-    with SchemaRegistryClient({"url": registry_server.url}) as client:
-        deserialize = confluent_avro.AvroDeserializer(client)
+    with SchemaRegistryClient({"url": registry_server.url, **PATIENCE}) as client:
+        deserialize = confluent_avro.AvroDeserializer(client, conf=SUBJECTS)
         context = SerializationContext(subject.removesuffix("-value"), MessageField.VALUE)
         assert [deserialize(payload, context) for payload in payloads] == data.to_pylist()
     assert told(parser(registry_server).parse_messages(messages(*payloads))) == (data.to_pylist(), [])
