@@ -42,8 +42,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
-from ddpm_core.engine.chunk import Chunk, Refusal
-from ddpm_core.engine.contract import check_refused
+from ddpm_core.engine.chunk import Chunk
 from ddpm_core.engine.dead_letter import dead_letter
 from ddpm_core.engine.letter_box import LetterBox
 from ddpm_core.engine.limit import TooManyRejectsError
@@ -314,38 +313,41 @@ class Delivery:
         taken = self._elsewhere & {stream for chunk in chunks for stream in streams(chunk)}
         if taken:  # They went while this waited. A sink that was opened again has not claimed them.
             raise FencedError(sorted(taken))
-        for whole in chunks:
-            # What this round holds already counts too: after an assignment a source hands out again what is still on its way.
-            chunk = whole.after({**self._standing(slot), **slot.round.positions})  # 1.
-            if chunk is None:
-                continue
-            landed = Landed(chunk, refusals=list(chunk.refusals) if slot is self._judge else [])
-            for whole_batch in chunk.batches:
-                batch = self._routed(slot, whole_batch, landed)
-                if not len(batch):
-                    continue
-                rejects = slot.call(partial(slot.sink.write, batch))  # 2.
-                check_refused(slot.plugin, rejects, batch)
+        pieces = self._trimmed(slot, chunks)  # 1.
+        refused = iter(slot.write([batch for _, batches in pieces for batch in batches]))  # 2.
+        for landed, batches in pieces:
+            for batch in batches:
+                rejects = next(refused)
                 landed.rows += len(batch) - len(rejects)
-                landed.refusals += [
-                    Refusal(batch.record(r.index), r, "sink", slot.plugin.spec.name, slot.plugin.version, slot.name)
-                    for r in rejects
-                ]
+                landed.refusals += slot.refusals("sink", batch, rejects)
             slot.round.landed.append(landed)
             slot.round.letters += [
-                dead_letter(chunk, r, pipeline=self._pipeline, table=self._table, encoding=self._encoding) for r in landed.refusals
+                dead_letter(landed.chunk, r, pipeline=self._pipeline, table=self._table, encoding=self._encoding)
+                for r in landed.refusals
             ]
             self._advance(slot, landed)
         self._check_rejects(slot)
+
+    def _trimmed(self, slot: SinkSlot, chunks: Sequence[Chunk]) -> list[tuple[Landed, list[Batch]]]:
+        """What the sink does not have yet, each chunk with the rows that are for this sink."""
+        pieces: list[tuple[Landed, list[Batch]]] = []
+        # What this round holds already counts too: after an assignment a source hands out again what is still on its way.
+        known = {**self._standing(slot), **slot.round.positions}
+        for whole in chunks:
+            chunk = whole.after(known)
+            if chunk is not None:
+                known |= chunk.next
+                landed = Landed(chunk, refusals=list(chunk.refusals) if slot is self._judge else [])
+                routed = [self._routed(slot, batch, landed) for batch in chunk.batches]
+                pieces.append((landed, [batch for batch in routed if len(batch)]))
+        return pieces
 
     def _routed(self, slot: SinkSlot, batch: Batch, landed: Landed) -> Batch:
         """The rows that are for this sink; those of which it cannot be told are set aside."""
         if slot.route is None:
             return batch
         mine, rejects = slot.route.split(batch)
-        landed.refusals += [
-            Refusal(batch.record(r.index), r, "process", slot.plugin.spec.name, slot.plugin.version, slot.name) for r in rejects
-        ]
+        landed.refusals += slot.refusals("process", batch, rejects)
         return mine
 
     def _advance(self, slot: SinkSlot, landed: Landed) -> None:

@@ -65,8 +65,9 @@ class Runner:
         settings = pipeline.settings
         self._streams = pipeline.source[1].spec.endless
         in_flight = settings.in_flight_bytes or (STREAM_IN_FLIGHT_BYTES if self._streams else IN_FLIGHT_BYTES)
-        # While a transaction waits for more, there must be room for it.
-        self._fifo = Fifo(max(transaction_bytes, in_flight) if transaction_seconds > 0 else in_flight)
+        # While a transaction waits for more, there must be room for it, and so for batches that are to be joined.
+        large = transaction_seconds > 0 or any(use.sink.write_rows for use in pipeline.sinks)
+        self._fifo = Fifo(max(transaction_bytes, in_flight) if large else in_flight)
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._report = Report(pipeline.name, target=pipeline.target)
         recovery = Recovery(retry_for=settings.retry_for, stopping=self._stopping, emit=self._emit)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ddpm_core.engine.blame import blame
 from ddpm_core.engine.breaker import Breaker
 from ddpm_core.engine.chunk import Chunk, Refusal
-from ddpm_core.engine.contract import check_claimed
+from ddpm_core.engine.contract import check_claimed, check_refused
+from ddpm_core.engine.joining import joined, neighbours, parted
 from ddpm_core.engine.limit import Counted, RejectLimit
 from ddpm_core.errors import FatalError, RetryableError
 from ddpm_core.plugin.events import BreakerChanged, Event
 from ddpm_core.plugin.sink import Sink
 from ddpm_core.plugin.specs import Plugin, SinkSpec
-from ddpm_core.records import DeadLetter, Positions, stream_of
+from ddpm_core.records import Batch, DeadLetter, Positions, Reject, stream_of
 
 if TYPE_CHECKING:
     from ddpm_core.engine.routing import Route
@@ -98,6 +100,21 @@ class SinkSlot:
         except RetryableError:
             self.call(self.sink.rollback)
             raise
+
+    def write(self, batches: Sequence[Batch]) -> list[list[Reject]]:
+        """Write these in their order; a sink that wants much at once gets neighbours as one. Returns what it refused of each."""
+        refused: list[list[Reject]] = []
+        for group in neighbours(batches, self.sink.write_rows):
+            batch = joined(group)
+            rejects = self.call(partial(self.sink.write, batch))
+            check_refused(self.plugin, rejects, batch)
+            refused += parted(rejects, group)
+        return refused
+
+    def refusals(self, stage: str, batch: Batch, rejects: Sequence[Reject]) -> list[Refusal]:
+        """What was rejected of a batch on its way here, as its chunk keeps it."""
+        by = (stage, self.plugin.spec.name, self.plugin.version, self.name)
+        return [Refusal(batch.record(reject.index), reject, *by) for reject in rejects]
 
     def restore(self) -> None:
         """After an error of the environment: start over, and learn what had been committed."""

@@ -51,6 +51,12 @@ class Sink(ABC):
     also how much later rows may be seen than without. With several sinks, the smallest counts.
     """
 
+    write_rows: int = 0
+    """About how many rows `write` should get at once, where batches with the same columns wait for the same round; 0: as they come.
+
+    A batch of several has neither `src` nor `origin`. Documents that land as a whole are never joined with others.
+    """
+
     @property
     def atomic(self) -> bool:
         """True when the whole run is one round (`--mode replace`): the engine commits once, at the end."""

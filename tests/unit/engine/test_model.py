@@ -95,6 +95,7 @@ class Gathering(MemorySink):
 
     transaction_bytes = 60
     transaction_seconds = 30.0
+    write_rows = 5
 
 
 class World:
