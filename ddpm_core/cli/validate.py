@@ -31,7 +31,9 @@ Examples:
 """,
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--live", is_flag=True, help="Connect too: check topics, tables and privileges, and say what each sink guarantees.")
+@click.option(
+    "--live", is_flag=True, help="Connect too: check topics, tables, types and privileges, and say what each sink guarantees."
+)
 @click.pass_obj
 def validate(settings: Settings, files: tuple[Path, ...], live: bool) -> int:
     """Check pipelines' files: keys, plugins, options and variables. Every mistake of all files is listed, each with its line.

@@ -8,7 +8,7 @@ from typing import Any
 
 from ddpm_core.engine.blame import blame
 from ddpm_core.engine.build import Pipeline, SinkUse
-from ddpm_core.errors import DdpmError
+from ddpm_core.errors import DdpmError, FatalError
 from ddpm_core.plugin.sink import Sink
 from ddpm_core.plugin.specs import Plugin
 
@@ -59,7 +59,14 @@ def _sink(use: SinkUse) -> Finding:
 
 
 def _target_of(sink: Sink) -> str:
-    """What was found there, after `inspect`."""
+    """What was found there, after `inspect`.
+
+    Raises:
+        FatalError: Rows would not land there.
+    """
+    problems = sink.problems()
+    if problems:
+        raise FatalError("; ".join(problems))
     expected = sink.expected_schema()
     there = "" if expected is None else f", the table has {len(expected)} columns"
     return f"reachable{there}; {guarantee_of(sink)}"

@@ -155,6 +155,15 @@ class EvolvingTable(Sink):
                 self._target = TargetTable(columns, owned=self._target is None or self._target.owned)
         return planned
 
+    def problems(self) -> list[str]:
+        import pyarrow as pa
+
+        from ddpm_core.schema.misfits import misfits
+
+        if self._target is None:
+            return []
+        return misfits(pa.schema(self.context.columns or ()), self._target.columns, grows=self._may_change())
+
     def _look_at_target(self) -> None:
         self._target = self.describe()
         self._target_known = True

@@ -104,6 +104,13 @@ class Sink(ABC):
         """As `open`, for `plan` only: look at the target, and leave everything as it is."""
         raise ConfigError("this sink has no schema that a plan could change")
 
+    def problems(self) -> list[str]:
+        """What would keep rows from landing although `inspect` went well: rights that are missing, declared columns that cannot fit.
+
+        For `ddpm validate --live`: called after `inspect`, changes nothing. A sentence each, without its full stop.
+        """
+        return []
+
     @abstractmethod
     def write(self, batch: Batch) -> list[Reject]:
         """Take these rows into the current round. Returns the rows that the target cannot take, `index` = row number.

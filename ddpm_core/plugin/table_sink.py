@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ddpm_core.errors import ConfigError
 from ddpm_core.plugin.evolving_table import EvolvingTable, TargetTable
-from ddpm_core.plugin.ledger import Ledger
+from ddpm_core.plugin.ledger import DEAD_LETTERS, POSITIONS, Ledger
 from ddpm_core.records import Batch, DeadLetter, Positions, Reject
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ class TableSink(EvolvingTable):
 
     keeps_positions = True
     keeps_dead_letters = True
+    position_table: ClassVar[str] = POSITIONS
+    dead_letter_table: ClassVar[str] = DEAD_LETTERS
+    """DDPM's own tables, in the target's schema; the second is made with the first dead letter."""
     refuse_nul: bool = False
     """Whether text with U+0000 is set aside before the database sees it."""
 

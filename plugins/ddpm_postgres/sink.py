@@ -27,7 +27,7 @@ from ddpm_core import (
     isolate,
     split_table,
 )
-from ddpm_postgres import catalog, copy, session
+from ddpm_postgres import catalog, copy, rights, session
 from ddpm_postgres.errors import MISFIT, of_statement, refusal
 from ddpm_postgres.options import PostgresOptions
 from ddpm_postgres.types import Column, ddl
@@ -196,6 +196,17 @@ class PostgresSink(TableSink):
         self._columns = {column.field.name: column for column in columns}
         schema = pa.schema([column.field for column in columns])
         return TargetTable(schema, comment == self.owned_comment, catalog.unique_keys(self.fetch, oid))
+
+    def problems(self) -> list[str]:
+        needed = {
+            self.table_name: rights.FOR_MODE[self.options.mode],
+            # Replacing rows makes their positions void.
+            self.position_table: (*rights.FOR_OWN, *(["DELETE"] if self.atomic else [])),
+            self.dead_letter_table: rights.FOR_OWN,
+        }
+        # Without dead letters their table is never made.
+        lacking = rights.missing_rights(self.fetch, self.schema_name, needed, optional=[self.dead_letter_table])
+        return [*lacking, *super().problems()]
 
     def expected_schema(self) -> pa.Schema | None:
         """Without the columns that are text to Arrow and something else to Postgres: a number may belong there."""

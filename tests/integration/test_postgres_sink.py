@@ -601,6 +601,41 @@ def test_a_user_who_may_only_insert_needs_no_more(make: Make, ask: Ask, guest: s
     assert ask("SELECT a FROM t ORDER BY a") == [(1,), (2,)]
 
 
+def _problems(url: str, *, columns: Any = None, **options: Any) -> list[str]:
+    sink = build(PostgresOptions(url=url, table="t", **options), BuildContext(columns=columns))
+    try:
+        sink.inspect()
+        return sink.problems()
+    finally:
+        sink.close()
+
+
+def test_rights_that_are_missing_are_told_before_anything_is_written(make: Make, ask: Ask, guest: str) -> None:
+    assert _problems(guest) == [
+        "the role guest lacks CREATE on the schema public, where t and _ddpm_positions would have to be made"
+    ]
+    owner = make()
+    owner.write(_batch(a=[1]))
+    owner.commit({FILE: Position(1)}, [_letter("x")])
+    ask("GRANT INSERT (a), SELECT ON t TO guest; GRANT SELECT, UPDATE ON _ddpm_positions TO guest; ALTER TABLE t ADD UNIQUE (a)")
+    letters = "the role guest lacks SELECT and INSERT and UPDATE on public._ddpm_dead_letters"
+    positions = "the role guest lacks INSERT on public._ddpm_positions"
+    assert sorted(_problems(guest)) == [positions, letters]
+    assert sorted(_problems(guest, mode="upsert", key=["a"])) == [positions, letters, "the role guest lacks UPDATE on public.t"]
+    assert sorted(_problems(guest, mode="replace")) == [
+        "the role guest lacks DELETE on public.t",
+        f"{positions.removesuffix(' on public._ddpm_positions')} and DELETE on public._ddpm_positions",
+        letters,
+    ]
+    ask("GRANT INSERT ON _ddpm_positions TO guest; GRANT SELECT, INSERT, UPDATE ON _ddpm_dead_letters TO guest")
+    assert _problems(guest) == []
+    assert _problems(guest, columns=[pa.field("a", pa.bool_())]) == [
+        "column 'a' is declared boolean, and the table has bigint: no value fits"
+    ]
+    ask("REVOKE USAGE ON SCHEMA public FROM public")
+    assert _problems(guest) == ["the role guest lacks USAGE on the schema public"]
+
+
 def test_a_server_that_only_reads_is_waited_for(make: Make, ask: Ask, postgres_database: str) -> None:
     assert _error(make, f"{postgres_database}&options=-cdefault_transaction_read_only%3Don", RetryableError) == (
         f"Postgres at {_server(postgres_database)}: cannot execute CREATE TABLE in a read-only transaction\n"

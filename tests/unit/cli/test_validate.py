@@ -107,6 +107,23 @@ def test_live_tells_every_part_that_cannot_be_used(ddpm) -> None:
     assert "p.yaml: sink duckdb: reachable; exactly once\n" in done.stdout
 
 
+def test_live_tells_declared_columns_that_the_table_cannot_take(ddpm) -> None:
+    Path("data").mkdir()
+    Path("data/a.json").write_text("{}\n")
+    with duckdb.connect("lake.duckdb") as connection:
+        connection.execute("create table events (a int, b text)")
+    Path("p.yaml").write_text(GOOD + "columns: {a: boolean, c: text}\n")
+    done = ddpm("validate", "--live", "p.yaml")
+    assert done.exit_code == 1
+    assert done.stderr.splitlines() == [
+        (
+            "ddpm: error: p.yaml: sink duckdb: column 'a' is declared boolean, and the table has integer: no value fits; "
+            "column 'c' is declared, and the table has no such column"
+        ),
+        "p.yaml: 1 part cannot be used",
+    ]
+
+
 def test_live_exits_with_1_where_only_the_environment_fails(ddpm) -> None:
     Path("data").mkdir()
     Path("data/a.json").write_text("{}\n")
