@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ddpm_core.cli.errors import ExitCode, exit_code_of
+from ddpm_core.cli.errors import ExitCode
 from ddpm_core.cli.lazy import Command
 from ddpm_core.cli.output import count, printable_lines
 from ddpm_core.cli.settings import Settings
@@ -100,14 +100,13 @@ def _described(pipeline: Pipeline) -> str:
 def _look(path: Path, pipeline: Pipeline, settings: Settings) -> ExitCode:
     from ddpm_core.engine.live_check import look
 
-    code, failed = ExitCode.OK, 0
+    failed = 0
     for finding in look(pipeline):
         if finding.error is None:
             click.echo(printable_lines(f"{path}: {finding.part}: {finding.found}"))
         else:
             failed += 1
             settings.show_error(finding.error, where=f"{path}: {finding.part}")
-            code = max(code, exit_code_of(finding.error))
     if failed:
         settings.say(f"{path}: {count(failed, 'part')} cannot be used")
-    return code
+    return ExitCode.FAILED if failed else ExitCode.OK
