@@ -1,10 +1,10 @@
-"""Where a consumer group stands, asked from outside. Not by the library's `list_consumer_group_offsets`: see `ddpm_kafka/group_offsets.py`."""
+"""Where a consumer group stands, and what a topic holds, asked from outside. Not by the library's `list_consumer_group_offsets`: see `ddpm_kafka/group_offsets.py`."""
 
 from __future__ import annotations
 
 import time
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tests.kafka import KafkaBroker
 
@@ -57,3 +57,25 @@ class GroupView:
     def close(self) -> None:
         """Let go of the connection."""
         self._consumer.close()
+
+
+def committed_values(broker: KafkaBroker, topic: str) -> list[bytes]:
+    """The values of all messages that a reader of committed ones sees now, in no order over partitions."""
+    settings = {"group.id": f"reader-of-{topic}", "enable.auto.commit": False, "isolation.level": "read_committed"}
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "enable.partition.eof": True, **settings})
+    try:
+        left = set(consumer.list_topics(topic, timeout=20).topics[topic].partitions)
+        consumer.assign([TopicPartition(topic, number, 0) for number in left])
+        values: list[bytes] = []
+        until = time.monotonic() + 60
+        while left:
+            assert time.monotonic() < until, f"{topic} was not read to its end"
+            for message in consumer.consume(10_000, 1.0):
+                if (error := message.error()) is None:
+                    values.append(message.value() or b"")
+                else:
+                    assert error.code() == KafkaError._PARTITION_EOF, error
+                    left.discard(message.partition())
+        return values
+    finally:
+        consumer.close()

@@ -203,13 +203,17 @@ class _Composer:
         context.shared.setdefault("metadata", set()).update(route.metadata)
 
     def _refuse_double_rows(self, checked: Checked[SinkSpec]) -> None:
-        """A run under another name knows nothing of what the live one has put into the same table."""
-        table = checked.use.options.entries.get("table")
-        if self._request.as_name is None or table is None or getattr(checked.options, "mode", "") != "append":
+        """A run under another name knows nothing of what the live one has put into the same table or topic."""
+        entries, run = checked.use.options.entries, f"with --as {self._request.as_name}"
+        table, topic = entries.get("table"), entries.get("topic")
+        if self._request.as_name is None:
             return
-        if table.shown is None:
-            what = f"with --as {self._request.as_name} rows would be added to the table that {self._document.name} adds the same rows to"
+        if table is not None and table.shown is None and getattr(checked.options, "mode", "") == "append":
+            what = f"{run} rows would be added to the table that {self._document.name} adds the same rows to"
             self._add(table, what, "use mode upsert with a key, or name the table by a variable such as ${TABLE:logins}")
+        if topic is not None and topic.shown is None:
+            what = f"{run} messages would be added to the topic that {self._document.name} adds the same ones to"
+            self._add(topic, what, "name the topic by a variable such as ${TOPIC:logins}")
 
     def _build_parser(self, context: BuildContext) -> Any:
         checked = self._checked.format

@@ -26,7 +26,7 @@ from ddpm_kafka.connection import OFFSETS_KEPT, Cluster, SharedKafka, Watch, clu
 from ddpm_kafka.errors import of_kafka, refused, said
 from ddpm_kafka.source_bounds import ends, members_of, refuse_beside, share
 from ddpm_kafka.source_columns import Polled, Portions, columns, only_moved
-from ddpm_kafka.source_config import client_id, consumer_config
+from ddpm_kafka.source_config import client_id, consumer_config, group_of
 from ddpm_kafka.source_leaving import leave
 from ddpm_kafka.source_notes import PARTITIONS, START
 from ddpm_kafka.source_offsets import GroupOffsets
@@ -64,7 +64,7 @@ class KafkaSource(Source):
         self._options = options
         self._bounds = context.bounds
         self._context = context
-        self._group = options.group or context.pipeline
+        self._group = group_of(options, context)
         self._cluster = Cluster(options)
         self._consumer: Any = None
         self._joined = False

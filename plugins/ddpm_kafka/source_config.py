@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ddpm_core import BuildContext
 from ddpm_kafka.client_config import client_config
 from ddpm_kafka.source_options import KafkaSourceOptions
 
@@ -21,6 +22,17 @@ _CLASSIC = {
     "session.timeout.ms": 10_000,
     "heartbeat.interval.ms": 3_000,
 }
+
+
+def group_of(options: KafkaSourceOptions, context: BuildContext) -> str:
+    """The consumer group of a run: the one that is named, else the pipeline's name.
+
+    A run under another name (`--as`) has one of its own, like its positions. In the live run's group it would begin where that stands, and
+    a sink whose positions are the group's offsets would move them: the live run would miss what lies between.
+    """
+    if options.group and context.beside:
+        return f"{options.group}.{context.pipeline}"
+    return options.group or context.pipeline
 
 
 def consumer_config(

@@ -27,7 +27,11 @@ class KafkaSourceOptions(ConnectionOptions):
         description="Topics to read: a list, or text separated by commas. One that begins with `^` is a regular expression, and "
         "topics that match it later are read too. Not needed where `url` names the topic",
     )
-    group: str = Field(default="", max_length=200, description="Consumer group; by default the pipeline's name")
+    group: str = Field(
+        default="",
+        max_length=200,
+        description="Consumer group; by default the pipeline's name. Under another name (`--as NAME`) it is GROUP.NAME",
+    )
     instance: str = Field(
         default="",
         max_length=200,

@@ -15,6 +15,7 @@ import pytest
 
 from tests.command import Command, Ended, ddpm
 from tests.kafka import KafkaBroker
+from tests.kafka_groups import committed_values
 from tests.stream_events import EventProducer
 
 PIPELINE = """
@@ -145,6 +146,38 @@ def test_a_backfill_has_positions_of_its_own_and_refuses_the_live_table(place: P
     assert beside.code == 2
     assert "pipeline events adds rows to table" in beside.err
     assert place.ids() == good
+
+
+TO_TOPIC = """
+name: copier
+source:
+  kafka: {{brokers: "${{KAFKA_BROKERS}}", topics: ["{topic}"], group: "{topic}"}}
+format: raw
+sink:
+  kafka: {{topic: "{target}", format: raw}}
+"""
+
+
+def test_a_backfill_into_kafka_takes_nothing_from_the_live_run_whose_group_is_named(place: Place) -> None:
+    fill(place, 900)
+    path = place.folder / "copier.yaml"
+    live, part, ahead = (f"{place.topic}-{name}" for name in ("live", "part", "ahead"))
+
+    def into(target: str, *arguments: str) -> Ended:
+        path.write_text(TO_TOPIC.format(topic=place.topic, target="${TARGET}"))
+        return place.run("run", str(path), *arguments, "--json", TARGET=target)
+
+    first = into(part, "--start", "100", "--end", "200", "--as", "before")
+    assert (first.code, json.loads(first.out)["rows"]) == (0, 200), first.err
+    assert json.loads(into(live, "--until-end").out)["rows"] == 900
+    fill(place, 900)
+    assert json.loads(into(ahead, "--start", "700", "--end", "800", "--as", "ahead").out)["rows"] == 200
+    assert json.loads(into(live, "--until-end").out)["rows"] == 900
+    assert [len(committed_values(place.broker, topic)) for topic in (part, live, ahead)] == [200, 1_800, 200]
+    path.write_text(TO_TOPIC.format(topic=place.topic, target=live))
+    refused = place.run("run", str(path), "--start", "0", "--as", "again")
+    said = f"ddpm: error: {path}:7: sink.kafka.topic: with --as again messages would be added to the topic that copier adds the same ones to "
+    assert (refused.code, refused.err) == (2, f"{said}(name the topic by a variable such as ${{TOPIC:logins}})\n")
 
 
 def test_workers_share_the_partitions_and_end_with_who_supervises_them(place: Place) -> None:
