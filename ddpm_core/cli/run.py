@@ -143,7 +143,7 @@ def run_file(
             end_with_parent(run.stop)
         stoppable = Stoppable(run.run, stop)
         report = stoppable.run()
-    code = _exit_code(report, stoppable.exit_code, endless=run.endless or run.timeout is not None)
+    code = _exit_code(report, stoppable.exit_code, ends_when_stopped=run.endless or run.timed_out)
     # Where a sink prints rows, the report is not among them.
     print_report(report, code, STDIN if run.prints_rows else None, settings, as_json=as_json)
     if report.rejected and not report.dead_letter_file and not as_json:
@@ -151,8 +151,8 @@ def run_file(
     return code
 
 
-def _exit_code(report: Report, by_signal: ExitCode | None, *, endless: bool) -> ExitCode:
-    """A run that has no end has ended well when it was stopped. Dead letters are its daily business."""
+def _exit_code(report: Report, by_signal: ExitCode | None, *, ends_when_stopped: bool) -> ExitCode:
+    """A run that has no end, or whose time was up, has ended well when it was stopped. Dead letters are its daily business."""
     code = exit_code_of_report(report, by_signal)
     stopped = (ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.DEAD_LETTERS)
-    return ExitCode.OK if endless and code in stopped else code
+    return ExitCode.OK if ends_when_stopped and code in stopped else code

@@ -50,6 +50,8 @@ class Run:
         self.timeout = timeout
         if timeout is None and document.app is not None:
             self.timeout = integration_test_timeout(os.environ)
+        self.timed_out = False
+        """Whether it was stopped because its time was up."""
         self._runner = Runner(self.pipeline, observers=[*observers, *plugins_as_observers(registry)])
 
     @property
@@ -68,7 +70,7 @@ class Run:
         Raises:
             ConfigError: Source or target cannot do what is configured; nothing has landed.
         """
-        timer = None if self.timeout is None else threading.Timer(self.timeout, self.stop)
+        timer = None if self.timeout is None else threading.Timer(self.timeout, self._time_is_up)
         if timer is not None:
             timer.daemon = True
             timer.start()
@@ -79,6 +81,10 @@ class Run:
         finally:
             if timer is not None:
                 timer.cancel()
+
+    def _time_is_up(self) -> None:
+        self.timed_out = True
+        self.stop()
 
     def stop(self) -> None:
         """Ask it to end; see `Runner.stop`. Safe from any thread and from signal handlers."""

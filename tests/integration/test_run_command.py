@@ -80,7 +80,7 @@ def fill(place: Place, count: int) -> list[str]:
 
 def test_until_end_reads_what_is_there_and_a_second_run_finds_nothing_new(place: Place) -> None:
     good = fill(place, 3_000)
-    first = place.run("run", place.file(), "--until-end", "--json")
+    first = place.run("run", place.file(), "--until-end", "--timeout", "1h", "--json")
     second = place.run("run", place.file(), "--until-end", "--json")
     assert (first.code, json.loads(first.out)["rows"], json.loads(first.out)["rejects"]) == (3, len(good), {"json_invalid": 3})
     assert (second.code, json.loads(second.out)["records"]) == (0, 0)
