@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 
 import psycopg2
@@ -129,6 +132,26 @@ def _request_cancel(given: dict[str, Any], pid: int) -> None:
                 )
         finally:
             connection.close()
+
+
+@contextlib.contextmanager
+def without_lost_notices() -> Iterator[None]:
+    """Keep psycopg2 (2.9) from printing a traceback when the server ends the session within a COPY.
+
+    What the server says then comes as a notice while the error is set already; the notice cannot be decoded, and psycopg2 hands a
+    `SystemError` to `sys.excepthook`, as Python does with what nobody catches. The error itself is raised all the same.
+    """
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not (kind is SystemError and isinstance(error.__cause__, psycopg2.Error)):
+            before(kind, error, trace)
+
+    sys.excepthook = hook
+    try:
+        yield
+    finally:
+        sys.excepthook = before
 
 
 def quote_name(name: str) -> str:

@@ -307,7 +307,7 @@ class PostgresSink(TableSink):
         if self._connection is None:
             raise RetryableError(f"there is no connection to {self._where}")
         try:
-            with self._connection.cursor() as cursor:
+            with session.without_lost_notices(), self._connection.cursor() as cursor:
                 cursor.copy_expert(sql, rows, copy.PIECE_BYTES)
         except psycopg2.Error as error:
             self._rollback_due = not self._connection.closed

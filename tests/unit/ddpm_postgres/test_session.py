@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from types import TracebackType
+
+import psycopg2
 import pytest
 
 from ddpm_core import ConfigError, SinkSpec
 from ddpm_postgres import plugin
 from ddpm_postgres.options import PostgresOptions
-from ddpm_postgres.session import parameters, quote_name, server_name
+from ddpm_postgres.session import parameters, quote_name, server_name, without_lost_notices
 
 
 def test_what_the_address_says_wins_over_our_defaults() -> None:
@@ -69,3 +73,19 @@ def test_the_spec_names_things_that_exist() -> None:
     assert isinstance(spec, SinkSpec)
     assert spec.options_model() is PostgresOptions
     assert (spec.name, spec.schemes, spec.guarantee) == ("postgres", ("postgresql", "postgres"), "exactly_once")
+
+
+def test_a_notice_that_psycopg2_cannot_decode_prints_no_traceback_and_all_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed: list[BaseException] = []
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        printed.append(error)
+
+    monkeypatch.setattr(sys, "excepthook", hook)
+    lost, own, foreign = SystemError("decode"), SystemError("other"), ValueError("a bug")
+    lost.__cause__ = psycopg2.OperationalError("terminating connection")
+    with without_lost_notices():
+        for error in (lost, own, foreign):
+            sys.excepthook(type(error), error, None)
+    sys.excepthook(SystemError, lost, None)
+    assert printed == [own, foreign, lost]
