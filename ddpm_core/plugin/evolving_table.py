@@ -193,7 +193,13 @@ class EvolvingTable(Sink):
             return []
         if refused is not None and not refused_by_range([reject.reason for reject in refused]):
             return []
-        return [change for change in wider_columns(data, self._target.columns) if self.can_widen(change.name)]
+        declared = {field.name.casefold(): field.type for field in self.context.columns or ()}
+        return [
+            change
+            for change in wider_columns(data, self._target.columns)
+            # A column that is as it was declared stays so.
+            if self.can_widen(change.name) and declared.get(change.name.casefold()) != change.old
+        ]
 
     def _change(self, changes: Sequence[Change]) -> bool:
         """Make these changes. Whether there were any."""

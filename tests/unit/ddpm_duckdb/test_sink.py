@@ -64,6 +64,14 @@ def test_columns_that_come_late_are_added_between_two_batches_of_a_round(target:
     assert target.sql("FROM events") == [(1, None, None), (2, "x", None), (None, None, 3.5)]
 
 
+def test_a_column_that_was_declared_is_not_widened_by_a_later_run(target: Any, rows: Any) -> None:
+    columns = pa.schema([("a", pa.int16()), ("b", pa.int16())])
+    assert target.load(rows(a=[1], b=[1]), columns=columns) == []
+    refused = target.load(rows(a=[2, 70_000], b=[70_000, 3]), columns=pa.schema([columns.field("a")]))
+    assert [(reject.index, reject.reason) for reject in refused] == [(1, "int_range")]
+    assert target.sql("FROM events") == [(1, 1), (2, 70_000)]
+
+
 def test_upsert_takes_the_last_row_of_each_key_in_all_batches_of_a_round(target: Any, rows: Any) -> None:
     sink = target.sink(mode="upsert", key=("id",))
     sink.claim(["file:a"])
