@@ -29,6 +29,9 @@ PATIENCE = 10.0
 DOWN = 2.0
 """Seconds after which brokers that refuse every connection are not waited for within the same call."""
 
+SAID_AGAIN = 10.0
+"""Seconds after which the same word of a client about its connections is worth another line."""
+
 SLICE = 0.25
 """Seconds after which a waiting call looks at what `error_cb` heard."""
 
@@ -72,6 +75,7 @@ class Watch:
         self.where = where
         self.refusal: DdpmError | None = None
         self.last = ""
+        self._said: dict[str, float] = {}
         self._reached = False
         self._down_since: float | None = None
 
@@ -82,7 +86,9 @@ class Watch:
             self.refusal = self.refusal or of_kafka(error, f"cannot connect to {self.where}" if refused(error) else self.where)
         else:
             self.last = said(error)
-            log.debug("%s: %s", self.where, self.last)
+            if time.monotonic() > self._said.get(self.last, 0.0):  # A client tries some 20 times a second.
+                log.debug("%s: %s", self.where, self.last)
+                self._said[self.last] = time.monotonic() + SAID_AGAIN
 
     def _down_now(self) -> None:
         if self._down_since is None and self._reached:

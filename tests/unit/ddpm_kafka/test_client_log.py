@@ -6,8 +6,10 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka import KafkaError
 
 from ddpm_kafka.client_log import AGAIN_AFTER, KINDS_AT_ONCE, ClientLog
+from ddpm_kafka.connection import Watch
 
 FORM = "%s [%s] %s"
 
@@ -76,3 +78,11 @@ def test_what_nobody_listens_to_is_not_even_looked_at(said: list[logging.LogReco
     assert said == []
     log.log(logging.WARNING, FORM, "X", "c", "detail")
     assert len(said) == 1
+
+
+def test_what_a_client_says_of_its_connections_is_one_line_for_debugging(caplog: pytest.LogCaptureFixture) -> None:
+    watch = Watch("Kafka at a:9092")
+    with caplog.at_level(logging.DEBUG, "ddpm.kafka"):
+        for number in range(100):
+            watch(KafkaError(KafkaError._TRANSPORT, ("refused", "reset")[number % 2]))
+    assert caplog.messages == ["Kafka at a:9092: refused", "Kafka at a:9092: reset"]
