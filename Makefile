@@ -32,7 +32,7 @@ demo: $(VENV)/.runtime ## Load a shipped Avro file of 20,000 real flights into D
 run: $(VENV)/.dev ## Start a local Kafka and Postgres, and run examples/pipeline-manager until Ctrl+C
 	@$(MAKE) --no-print-directory -C examples/pipeline-manager run DDPM=$(abspath $(BIN)/ddpm)
 
-reset: $(VENV)/.dev ## End both, and delete what they hold
+reset: $(VENV)/.dev ## End the pipeline of `make run` and the local Kafka and Postgres, and delete what they hold
 	@$(MAKE) --no-print-directory -C examples/pipeline-manager reset DDPM=$(abspath $(BIN)/ddpm)
 
 test: $(VENV)/.dev $(PEERS)/.peers ## Run every unit and integration test; starts the services it needs itself

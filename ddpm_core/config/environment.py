@@ -178,7 +178,9 @@ def read_env_file(path: Path) -> dict[str, str]:
         raise ConfigError(Problem(str(path), "is not UTF-8", "save the file as UTF-8")) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    wrong = [Problem(f"{path}:{b.original.line}", "is not NAME=VALUE") for b in bindings if b.error]
+    # The line itself is not told: it may hold a secret.
+    hint = "write NAME=VALUE, or begin the line with # for a comment"
+    wrong = [Problem(f"{path}:{b.original.line}", "is not NAME=VALUE", hint) for b in bindings if b.error]
     if wrong:
         raise ConfigError(wrong)
     return {b.key: b.value for b in bindings if b.key is not None and b.value is not None}

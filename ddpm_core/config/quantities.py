@@ -14,7 +14,7 @@ def seconds(text: str) -> float:
     """`90`, `10ms`, `90s`, `5m`, `1h` as seconds. Raises `ValueError` for anything else, without repeating it."""
     found = re.fullmatch(rf"({_NUMBER})\s*(ms|s|m|h|)", text.strip().lower(), re.ASCII)
     if found is None:
-        raise ValueError("is no duration; write 90, 90s, 5m or 1h")
+        raise ValueError("is no duration; write 10ms, 90, 90s, 5m or 1h")
     return float(found[1]) * _SECONDS[found[2]]
 
 

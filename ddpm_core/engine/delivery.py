@@ -370,10 +370,11 @@ class Delivery:
             raise FatalError(first, hint="It was not set aside because of --on-error fail; what was committed before stays.")
         problem = slot.limit.problem(landed.counted() for landed in slot.round.landed)
         if problem:
-            flag = "--max-rejects-in-a-row" if "in a row" in problem else "--max-reject-share"
+            key, flag = ("in_a_row", "--max-rejects-in-a-row") if "in a row" in problem else ("share", "--max-reject-share")
+            raised = f"`reject_limit.{key}` in the pipeline ({flag} of `ddpm ingest`)"
             raise TooManyRejectsError(
                 f"{problem}; the first: {first}",
-                hint=f"That is hardly bad rows: check the format, or raise {flag}. What was committed before stays.",
+                hint=f"That is hardly bad rows: check the format, or raise {raised}. What was committed before stays.",
             )
 
     def _commit(self, slot: SinkSlot) -> None:

@@ -16,7 +16,9 @@ from ddpm_core.services.docker_services import Container
 from ddpm_core.services.kafka_broker import STOP_SECONDS, answers, kafka_daemon
 from ddpm_core.services.postgres_server import postgres_daemon, why_not
 from ddpm_core.services.processes import Daemon
+from ddpm_core.services.reach import why_unreachable
 from ddpm_core.services.state import NAMES, Kept, State
+from ddpm_core.services.unavailable import ServiceUnavailableError
 
 
 def default_folder() -> Path:
@@ -61,19 +63,19 @@ class LocalServices:
             wanted_ports: Name -> the port that the user wants.
 
         Raises:
-            ServiceUnavailableError: One of them cannot be had.
+            ServiceUnavailableError: One of them cannot be had, or does not answer at its address in the environment.
             ConfigError: The request contradicts what runs already, or an address in the environment is none.
         """
         with self._alone():
             services, started = self._state.read(), []
             chooser = Chooser(self.folder, self._say, lambda name, kept: self._state.write(services | {name: kept}))
             try:
-                for name in NAMES:
-                    kept = self._there(name, services.get(name), chooser, (wanted_ports or {}).get(name))
-                    if kept is None:
+                # Both are looked at before one is started: that takes seconds, in vain where the other cannot be had.
+                there = {name: self._there(name, services.get(name), chooser, (wanted_ports or {}).get(name)) for name in NAMES}
+                for name, found in there.items():
+                    if found is None:
                         started.append(name)
-                        kept = chooser.start(name, (wanted_ports or {}).get(name), services.get(name))
-                    services[name] = kept
+                    services[name] = found or chooser.start(name, (wanted_ports or {}).get(name), services.get(name))
                     self._state.write(services)
             except BaseException:
                 for name in started:
@@ -101,9 +103,18 @@ class LocalServices:
         return stopped
 
     def status(self) -> list[Health]:
-        """How each service is, right now. Nothing is started or changed."""
-        services = self._state.read()
-        return [Health(name, services.get(name), self._trouble(name, services.get(name))) for name in NAMES]
+        """How each service is, right now. Nothing is started or changed.
+
+        Raises:
+            ConfigError: An address in the environment is none.
+        """
+        services, chooser = self._state.read(), Chooser(self.folder)
+        found = {name: self._current(name, services.get(name), chooser) for name in NAMES}
+        return [Health(name, kept, self._trouble(name, kept)) for name, kept in found.items()]
+
+    def _current(self, name: str, kept: Kept | None, chooser: Chooser) -> Kept | None:
+        """What was started; else what the environment names now, which may be another than it was at the last `up`."""
+        return kept if kept is not None and kept.how != "address" else chooser.named(name)
 
     def _there(self, name: str, kept: Kept | None, chooser: Chooser, port: int | None) -> Kept | None:
         """The service that need not be started: named by the environment, or running."""
@@ -114,6 +125,12 @@ class LocalServices:
                 raise ConfigError(
                     f"{VARIABLES[name]} names a {TITLES[name]}, but the one of {self.folder} is running",
                     hint=f"Run `ddpm services down` first, or unset {VARIABLES[name]}.",
+                )
+            if trouble := self._trouble(name, named):
+                raise ServiceUnavailableError(
+                    TITLES[name],
+                    f"{VARIABLES[name]}: {trouble}",
+                    hint=f"Check the address and the server, or unset {VARIABLES[name]}.",
                 )
             return named
         if not runs or kept is None:
@@ -128,6 +145,8 @@ class LocalServices:
     def _trouble(self, name: str, kept: Kept | None) -> str:
         if kept is None:
             return "it was not started"
+        if kept.how == "address":
+            return why_unreachable(name, kept.address)
         if kept.how == "local" and self._daemon(name).pid() is None:
             return "it is not running"
         if name == "kafka":

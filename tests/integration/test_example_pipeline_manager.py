@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,6 +175,40 @@ def test_a_parser_of_ones_own_takes_the_place_of_the_format(example: Example, po
         ended = run.end()
     assert ended.code == 0, ended.err
     assert postgres_server.psql("SELECT data FROM processed_data", database=_database(example.database)) == [("HELLO!",)]
+
+
+FAKE = """#!/bin/sh
+echo "$1 $2" >>asked
+case "$1" in
+  services) [ "$2" = down ] || echo "export KAFKA_BROKERS=127.0.0.1:1" ;;
+  run) trap 'echo ended >>asked; exit 0' TERM; echo started >>asked; while :; do sleep 0.05; done ;;
+esac
+"""
+
+
+def test_reset_ends_the_pipeline_before_the_services_and_nothing_else(tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE / "Makefile", tmp_path)
+    fake = tmp_path / "ddpm"
+    fake.write_text(FAKE)
+    fake.chmod(0o755)
+    asked, pids = tmp_path / "asked", tmp_path / "run.pids"
+    with subprocess.Popen(["sleep", "600"]) as other, subprocess.Popen(["make", "run", "DDPM=./ddpm"], cwd=tmp_path) as run:
+        deadline = time.monotonic() + 30
+        while not (asked.exists() and "started" in asked.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        look = f"cut -d ' ' -f 22 /proc/{other.pid}/stat 2>/dev/null || ps -o lstart= -p {other.pid}"
+        began = subprocess.check_output(["sh", "-c", look], text=True).strip()
+        pids.write_text(f"{other.pid} {began}\n{run.pid} 1\n999999999 5\n{pids.read_text()}")  # No ddpm, another start, nobody.
+        done = subprocess.run(["make", "reset", "DDPM=./ddpm"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.count("ending the pipeline of make run") == 1
+        assert (run.wait(timeout=30), other.poll()) == (0, None)
+        other.kill()
+    assert asked.read_text().splitlines() == ["services up", "run ", "started", "ended", "services down"]
+    assert not pids.exists()
+    again = subprocess.run(["make", "reset", "DDPM=./ddpm"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
 def test_profiling_is_told_to_be_missing_before_anything_is_opened(example: Example) -> None:

@@ -389,7 +389,7 @@ def vars_of(request: IngestRequest) -> dict:
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (("--retry-for", "soon"), "Invalid value for '--retry-for': 'soon' is no duration; write 90, 90s, 5m or 1h"),
+        (("--retry-for", "soon"), "Invalid value for '--retry-for': 'soon' is no duration; write 10ms, 90, 90s, 5m or 1h"),
         (("--max-reject-share", "5"), "Invalid value for '--max-reject-share': '5' is no share; write 5% or 0.05"),
         (("--key", "a,,b"), "Invalid value for '--key' / '-k': 'a,,b' has an empty name in it"),
         (("--mode", "merge"), "Invalid value for '--mode': 'merge' is not one of 'append', 'replace', 'upsert'."),

@@ -111,7 +111,8 @@ def test_a_line_of_an_env_file_that_is_none_is_an_error(here: Path):
     (here / ".env").write_text("A=1\n=canary\nB='x\n")
     with pytest.raises(ConfigError) as caught:
         looked_up(here, "${A}", {})
-    assert str(caught.value) == f"{here}/.env:2: is not NAME=VALUE\n{here}/.env:3: is not NAME=VALUE"
+    what = "is not NAME=VALUE (write NAME=VALUE, or begin the line with # for a comment)"
+    assert str(caught.value) == f"{here}/.env:2: {what}\n{here}/.env:3: {what}"
 
 
 def test_an_env_file_that_is_no_text_is_an_error(here: Path):

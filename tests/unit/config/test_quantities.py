@@ -35,7 +35,11 @@ def test_bounds_are_offsets_or_times():
 @pytest.mark.parametrize(
     ("parse", "texts", "told"),
     [
-        (quantities.seconds, ["", "x", "5 days", "-1", "1e3", "nan", "inf", "１s"], "is no duration; write 90, 90s, 5m or 1h"),
+        (
+            quantities.seconds,
+            ["", "x", "5 days", "-1", "1e3", "nan", "inf", "１s"],
+            "is no duration; write 10ms, 90, 90s, 5m or 1h",
+        ),
         (quantities.nbytes, ["", "0", "0.1", "-1", "1tb", "9" * 400, "10 M"], "is no size; write 1000000, 16MiB or 1GB"),
         (quantities.share, ["", "101%", "1.1", "-5%", "%"], "is no share; write 5% or 0.05"),
         (

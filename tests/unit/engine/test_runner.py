@@ -123,6 +123,7 @@ def test_too_many_rejects_stop_the_run_and_leave_the_position(engine) -> None:
     assert str(report.error).startswith(
         "1,000 records in a row were rejected (limit 1,000); the first: a, record 1,000 (counted from 0): bad_line: the line is bad\n"
     )
+    assert "raise `reject_limit.in_a_row` in the pipeline (--max-rejects-in-a-row of `ddpm ingest`). What" in str(report.error)
     assert engine.store.dead_letters == []
     assert engine.lines in ([], numbered(1000))
 

@@ -58,6 +58,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(local_services, "kafka_daemon", Daemon)
     monkeypatch.setattr(local_services, "postgres_daemon", Daemon)
     monkeypatch.setattr(local_services, "answers", lambda address: "kafka" in told.running)
+    monkeypatch.setattr(local_services, "why_unreachable", lambda name, address: "no answer" if "dead" in address else "")
     monkeypatch.setattr(local_services, "why_not", lambda url: None if "postgres" in told.running else "connection refused")
     monkeypatch.delenv("DDPM_TEST_KAFKA", raising=False)
     monkeypatch.delenv("DDPM_TEST_POSTGRES", raising=False)
@@ -142,6 +143,35 @@ def test_an_address_in_the_environment_wins_and_is_left_alone(
     )
     assert LocalServices(tmp_path).down() == ["postgres"]
     assert machine.events == ["start postgres", "stop postgres"]
+
+
+@pytest.mark.parametrize(("variable", "address"), [("KAFKA", "dead.test:1"), ("POSTGRES", "postgresql://u:canary@dead.test/d")])
+def test_an_address_that_does_not_answer_fails_before_anything_is_started(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, address: str
+) -> None:
+    monkeypatch.setenv(f"DDPM_TEST_{variable}", address)
+    with pytest.raises(ServiceUnavailableError) as refused:
+        LocalServices(tmp_path).up()
+    assert str(refused.value) == (
+        f"{variable.title()}: DDPM_TEST_{variable}: no answer\nCheck the address and the server, or unset DDPM_TEST_{variable}."
+    )
+    assert (machine.events, State(tmp_path).read()) == ([], {})
+
+
+@pytest.mark.usefixtures("machine")
+def test_status_tells_of_the_address_that_the_environment_names_now(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DDPM_TEST_KAFKA", "first.test:1")
+    LocalServices(tmp_path).up()
+
+    def kafka() -> tuple[str | None, str]:
+        health = LocalServices(tmp_path).status()[0]
+        return health.kept and health.kept.address, health.trouble
+
+    assert kafka() == ("first.test:1", "")
+    monkeypatch.setenv("DDPM_TEST_KAFKA", "dead.test:2")
+    assert kafka() == ("dead.test:2", "no answer")
+    monkeypatch.delenv("DDPM_TEST_KAFKA")
+    assert kafka() == (None, "it was not started")
 
 
 @pytest.mark.usefixtures("machine")
