@@ -11,13 +11,20 @@ What loses and what doubles, and what is done about it:
 - After every error whose outcome is not known the producer is dropped, and the next one begins with `init_transactions` under the same
   transactional id. That call waits until the brokers have ended the earlier transaction, one way or the other, and raises the
   id's epoch, so that an earlier commit or abort which is still on its way can hit nothing later.
+- `cancel` bounds every call, and one of them only by giving it up: `send_offsets_to_transaction` takes no notice of its timeout while a
+  broker that has the request does not answer (measured, 2.16: 60 s with a timeout of 1 s, until `socket.timeout.ms`). It runs in a thread
+  of its own, and when it is given up its producer is dropped with it. Nothing can be doubled or lost by that: the offsets may still
+  arrive, but in a transaction that nobody will ever commit. It ends like that of a process that died: by the next `init_transactions`
+  under the id, or by the brokers after the transaction's timeout.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, wait
 from itertools import repeat
 from typing import Any
 
@@ -32,6 +39,10 @@ from ddpm_kafka.producer_errors import FENCED, OF_GROUP, EndedError, NotMemberEr
 
 DELIVERY = 30.0
 """Seconds after which a message that could not be sent has failed."""
+
+_LAST_ABORT = 1.0
+"""Seconds that taking a transaction back may need after `cancel`. Brokers that are well need milliseconds, and readers of what is
+committed need not wait for the transaction's timeout then."""
 
 
 class _ProducerWatch(Watch):
@@ -141,7 +152,7 @@ class Outbox:
             return
         self._begin()
         if offsets:
-            self._wait(producer, lambda seconds: producer.send_offsets_to_transaction(list(offsets), metadata, seconds), what)
+            self._wait(producer, lambda seconds: self._send_offsets(producer, offsets, metadata, seconds), what)
         self._wait(producer, producer.commit_transaction, what)
         self._began = False
 
@@ -159,10 +170,16 @@ class Outbox:
         if producer is None or not self._began:
             return
         self._began = False
-        try:
-            producer.abort_transaction(within)
-        except KafkaException:
-            self.drop()
+        began = time.monotonic()
+        while True:
+            try:
+                producer.abort_transaction(SLICE)
+                return
+            except KafkaException as error:
+                spent = time.monotonic() - began
+                if not unwrap(error).retriable() or spent > (min(within, _LAST_ABORT) if self._cancelled else within):
+                    self.drop()
+                    return
 
     def drop(self) -> None:
         """Forget the producer and what was not sent. Takes no notice of brokers that are away."""
@@ -173,8 +190,9 @@ class Outbox:
                 producer.poll(0)  # And no `close`, which would wait for brokers that are away.
 
     def cancel(self) -> None:
-        """Make a call that waits in another thread return within a second."""
+        """Make a call that waits in another thread return within about a second. What was begun counts as not committed."""
         self._cancelled = True
+        self._watch.refusal = self._watch.refusal or self._interrupted()  # For what waits in `open` to reach a broker.
 
     # How.
 
@@ -235,6 +253,30 @@ class Outbox:
                 self._poll(producer)
                 self._check()
 
+    def _send_offsets(self, producer: Producer, offsets: Sequence[TopicPartition], metadata: object | None, seconds: float) -> None:
+        """`send_offsets_to_transaction`, which cannot be bounded, in a thread that can be given up.
+
+        The thread does not keep the process alive, and it holds the producer: nobody else waits for the end of one that was given up.
+        """
+        answer: Future[None] = Future()
+
+        def ask() -> None:
+            try:
+                producer.send_offsets_to_transaction(list(offsets), metadata, seconds)
+            except Exception as error:  # noqa: BLE001 - handed to the other thread
+                answer.set_exception(error)
+            else:
+                answer.set_result(None)
+
+        threading.Thread(target=ask, name="ddpm-kafka-offsets", daemon=True).start()
+        while not wait([answer], SLICE).done:
+            try:
+                self._check()
+            except DdpmError:
+                self.drop()  # Its call is still under way: any other one would be refused, and an answer that comes late is for nobody.
+                raise
+        answer.result()
+
     def _poll(self, producer: Producer, seconds: float = 0) -> None:
         try:
             producer.poll(seconds)
@@ -243,8 +285,11 @@ class Outbox:
 
     def _check(self) -> None:
         if self._cancelled:
-            raise RetryableError(f"the work on {self.where} was interrupted")
+            raise self._interrupted()
         self._watch.check()
+
+    def _interrupted(self) -> RetryableError:
+        return RetryableError(f"the work on {self.where} was interrupted")
 
     def _error(self, error: KafkaError | KafkaException, what: str) -> Exception:
         inner = unwrap(error)
@@ -274,12 +319,20 @@ def _stops(error: DdpmError) -> bool:
     return not isinstance(error, RetryableError) and bool(error.hint)
 
 
-def end_transactions_of(options: ConnectionOptions, transactional_id: str) -> None:
+def end_transactions_of(
+    options: ConnectionOptions, transactional_id: str, using: Callable[[Outbox], object] = lambda _: None
+) -> None:
     """Make sure that who writes under this id commits nothing any more. Returns when what it had begun is ended, one way or the other.
+
+    Args:
+        options: How the cluster is reached.
+        transactional_id: Whose.
+        using: Told what does it before it begins, so that it can be cancelled.
 
     Raises:
         RetryableError, FatalError: The brokers could not be asked.
     """
     outbox = Outbox(options, {}, transactional_id=transactional_id)
+    using(outbox)
     outbox.open()
     outbox.drop()

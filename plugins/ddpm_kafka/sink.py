@@ -31,15 +31,28 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import pyarrow as pa
 
-from ddpm_core import Batch, BuildContext, ConfigError, DeadLetter, FencedError, Positions, Reject, RetryableError, Sink, conform
+from ddpm_core import (
+    Batch,
+    BuildContext,
+    ConfigError,
+    DeadLetter,
+    FatalError,
+    FencedError,
+    Positions,
+    Reject,
+    RetryableError,
+    Sink,
+    conform,
+)
 from ddpm_kafka.connection import OFFSETS_KEPT, PATIENCE, Cluster, SharedKafka
 from ddpm_kafka.positions import PARTITIONS, TOPIC, Kept, Owner
 from ddpm_kafka.positions_group import GroupOffsets, offsets_of, topic_partition
 from ddpm_kafka.positions_log import PositionsLog
-from ddpm_kafka.producer import Outbox
+from ddpm_kafka.producer import Outbox, end_transactions_of
 from ddpm_kafka.producer_errors import EndedError, NotMemberError
 from ddpm_kafka.sink_connection import connection_of, name_in_pipeline
 from ddpm_kafka.sink_messages import MessageMaker
@@ -84,6 +97,8 @@ class KafkaSink(Sink):
         self._member = self._group is not None and context.bounds is None
         self._most = LARGEST
         self._outbox = Outbox(self._connection, {})
+        self._ending: Outbox | None = None
+        """What ends, or ended last, the transactions of an earlier owner."""
         self._log: PositionsLog | None = None
         self._claimed: dict[str, bool] = {}
         """Partition -> whether it was taken over, not only looked at."""
@@ -179,7 +194,15 @@ class KafkaSink(Sink):
         self._outbox.abort()
 
     def cancel(self) -> None:
+        """See there. An outbox that waits ends by itself; what waits for the cluster's answers asks `watch`.
+
+        Not by a `RetryableError`, after which those would ask the cluster again.
+        """
         self._outbox.cancel()
+        if self._ending is not None:
+            self._ending.cancel()
+        watch = self._cluster.watch
+        watch.refusal = watch.refusal or FatalError(f"the work on {self._cluster.where} was interrupted")
 
     def close(self) -> None:
         self._outbox.abort(2.0)
@@ -224,9 +247,13 @@ class KafkaSink(Sink):
             self._cluster, TOPIC, PARTITIONS, replication=self._options.replication, settings={"cleanup.policy": "compact"}
         )
         self._check_positions(facts)
-        opened = PositionsLog(self._connection, self._cluster, self._kept, Owner(self._id))
+        end_transactions = partial(end_transactions_of, using=self._use_to_end)
+        opened = PositionsLog(self._connection, self._cluster, self._kept, Owner(self._id), end_transactions)
         opened.open()
         self._log = opened
+
+    def _use_to_end(self, outbox: Outbox) -> None:
+        self._ending = outbox
 
     def _check_topic(self, facts: TopicFacts) -> None:
         if facts.compacted and not self._options.key:

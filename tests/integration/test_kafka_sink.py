@@ -9,9 +9,10 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,13 +22,15 @@ import pytest
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
-from ddpm_core import Batch, BuildContext, ConfigError, Position, Sink
+from ddpm_core import Batch, BuildContext, ConfigError, Position, RetryableError, Sink
 from ddpm_core.config.options import check_options
 from ddpm_core.plugin.specs import resolve
 from ddpm_core.testing import SinkCapabilities, SinkConformance
 from ddpm_core.testing.sink_target import installed_format, some_rows
+from ddpm_kafka.connection_options import ConnectionOptions
 from ddpm_kafka.plugin import ddpm_sinks
 from ddpm_kafka.positions import TOPIC
+from ddpm_kafka.producer import Outbox
 from ddpm_kafka.sink import KafkaSink
 from tests.kafka import KafkaBroker
 
@@ -296,3 +299,111 @@ def test_who_died_in_the_middle_of_its_commit_is_ended_by_the_next_one_at_once(k
     following.close()
     dead.close()
     assert sorted(read_ids(kafka_broker, topic)) == list(range(5))
+
+
+@contextlib.contextmanager
+def frozen(broker: KafkaBroker) -> Iterator[None]:
+    """A broker that keeps its connections and answers nothing. Left again as it was."""
+    pid = broker.pid
+    if pid is None:
+        pytest.skip("the broker is not ours to freeze")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def cancelled(outbox: Outbox, call: Callable[[], object]) -> tuple[BaseException | None, float]:
+    """What a call raises that is cancelled after a second, and the seconds that it and taking back take from then on."""
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 - handed to the test
+            raised.append(error)
+        outbox.abort()
+        outbox.abort(2.0)
+        outbox.drop()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(1.0)
+    assert thread.is_alive(), f"it did not wait: {raised}"
+    began = time.monotonic()
+    outbox.cancel()
+    thread.join(70)
+    assert not thread.is_alive()
+    return (raised[0] if raised else None), time.monotonic() - began
+
+
+@pytest.mark.parametrize("what", ["offsets", "commit", "open"])
+def test_a_call_that_is_cancelled_while_the_broker_is_frozen_returns_and_nothing_of_it_counts(
+    kafka_broker: KafkaBroker, what: str
+) -> None:
+    broker = kafka_broker
+    topic, group = broker.create_topic(), f"group-{uuid.uuid4().hex[:8]}"
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": group})
+    offsets = [TopicPartition(topic, 0, 7)] if what == "offsets" else []
+    outbox = Outbox(ConnectionOptions(brokers=broker.bootstrap), {}, transactional_id=f"id-{topic}")
+    outbox.open()
+    outbox.send(topic, [b"lost"])
+    outbox.flush(10, "it")
+    with frozen(broker):
+        call = outbox.open if what == "open" else lambda: outbox.commit(offsets, consumer.consumer_group_metadata())
+        error, seconds = cancelled(outbox, call)
+        assert isinstance(error, RetryableError), error
+        assert "was interrupted" in str(error)
+        assert seconds < 3
+    outbox.open()  # Ends what the other producer of this id had begun.
+    seen = [message.value() for message in read_all(broker, topic)]
+    # The broker may have had the request for the commit, and act upon it when it wakes up; never so without one.
+    assert seen in ([], [b"lost"]) if what == "commit" else seen == []
+    assert consumer.committed([TopicPartition(topic, 0)], timeout=10)[0].offset < 0
+    outbox.send(topic, [b"again"])
+    outbox.commit([TopicPartition(topic, 0, 8)], consumer.consumer_group_metadata())
+    outbox.drop()
+    assert [message.value() for message in read_all(broker, topic)] == [*seen, b"again"]
+    assert consumer.committed([TopicPartition(topic, 0)], timeout=10)[0].offset == 8
+    consumer.close()
+
+
+GIVEN_UP = """
+import os, signal, sys, threading, time
+from confluent_kafka import Consumer, TopicPartition
+from ddpm_core import RetryableError
+from ddpm_kafka.connection_options import ConnectionOptions
+from ddpm_kafka.producer import Outbox
+
+brokers, topic, pid = sys.argv[1], sys.argv[2], int(sys.argv[3])
+consumer = Consumer({"bootstrap.servers": brokers, "group.id": topic})
+outbox = Outbox(ConnectionOptions(brokers=brokers), {}, transactional_id=topic)
+outbox.open()
+outbox.send(topic, [b"lost"])
+metadata = consumer.consumer_group_metadata()
+os.kill(pid, signal.SIGSTOP)
+threading.Timer(0.5, outbox.cancel).start()
+try:
+    outbox.commit([TopicPartition(topic, 0, 7)], metadata)
+except RetryableError:
+    print("given up", flush=True)
+"""
+
+
+def test_a_producer_that_was_given_up_does_not_delay_the_end_of_its_process(kafka_broker: KafkaBroker) -> None:
+    topic, pid = kafka_broker.create_topic(), kafka_broker.pid
+    if pid is None:
+        pytest.skip("the broker is not ours to freeze")
+    command = [sys.executable, "-c", GIVEN_UP, kafka_broker.bootstrap, topic, str(pid)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"given up\n"
+        began = time.monotonic()
+        assert process.wait(70) == 0
+        assert time.monotonic() - began < 3
+        process.communicate()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        process.kill()

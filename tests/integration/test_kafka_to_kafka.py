@@ -240,3 +240,29 @@ def test_killed_on_the_way_into_a_topic_and_a_table_both_have_each_event_once(re
     connection.close()
     sent = {event_id for some in relay.rows().values() for event_id in some}
     assert landed == sorted(event_id for event_id in sent if int(event_id.removeprefix("ev-")) % 5003 % 2 == 0)
+
+
+@pytest.mark.timeout(300)
+def test_a_stop_while_the_broker_is_frozen_ends_within_15_seconds_and_each_event_lands_once(
+    relay: Relay, postgres_database: str
+) -> None:
+    pid = relay.broker.pid
+    if pid is None:
+        pytest.skip("the broker is not ours to freeze")
+    relay.url = postgres_database
+    producer = relay.produce(20_000)
+    # With a name of its own the next process ends what this one leaves open; readers would wait a minute for the brokers to do it.
+    path = relay.file(source=", instance: only", sinks=POSTGRES)
+    running = relay.start("run", path)
+    relay.until(lambda: relay.reached() > 10_000, running=running)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(1)  # Now it hangs in a call, whichever that is.
+        running.signal(signal.SIGTERM)
+        ended = running.end(seconds=90)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (ended.code, ended.seconds < 15) == (0, True), (ended.seconds, ended.err)
+    assert "the transaction in progress did not end within" in ended.err
+    relay.finish(producer, relay.start("run", path))
+    relay.judge(producer.ids)
