@@ -179,7 +179,7 @@ class _Composer:
         return build_sink(checked.plugin, checked.options, replace(context, evolve=evolve))
 
     def _check_sinks(self, ends: _Ends) -> None:
-        """What only a sink that is built can say of itself."""
+        """What only a sink that is built can say of itself, and the conditions of all."""
         for entry, checked, sink in ends.sinks:
             owner = checked.plugin.owner
             if entry.guarantee == "exactly_once" and checked.plugin.spec.guarantee == "exactly_once" and not sink.keeps_positions:
@@ -191,9 +191,10 @@ class _Composer:
             if self._endless and sink.atomic:
                 what = "all rows are put in place at the end, and this pipeline has none: they would never be seen"
                 self._add(checked.use.at, what, "use another mode, or --until-end")
+            self._refuse_double_rows(checked)
+        for entry in self._document.sinks:  # Of a sink with other mistakes too.
             if entry.when:
                 self._try(entry.entry.entries["when"], partial(self._check_condition, entry.when, ends.context))
-            self._refuse_double_rows(checked)
 
     def _check_condition(self, condition: str, context: BuildContext) -> None:
         """Parse it, and let the source know which metadata it names. Nothing of it runs."""

@@ -339,6 +339,14 @@ def test_a_condition_is_checked_and_the_source_learns_which_metadata_it_names(co
     assert doubles.of("stream")[1].shared["metadata"] == {"_topic"}
 
 
+def test_a_condition_is_checked_of_a_sink_with_other_mistakes_too(composed):
+    assert told(composed, STREAM + "sinks: [{store: {tabel: t}, when: 'x > ('}]\n") == [
+        "p.yaml:4: sinks[0].store: sink store (ddpm-doubles 1.0) needs the option 'table'",
+        "p.yaml:4: sinks[0].store.tabel: sink store (ddpm-doubles 1.0) has no such option (did you mean 'table'?)",
+        'p.yaml:4: sinks[0].when: it is no SQL expression: syntax error at or near "("',
+    ]
+
+
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
