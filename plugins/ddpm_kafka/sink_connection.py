@@ -19,7 +19,7 @@ def connection_of(
         topic: What is written there.
 
     Raises:
-        ConfigError: Nobody names brokers; or the source reads this topic.
+        ConfigError: Nobody names brokers; or the source reads this topic; or rows and dead letters would share it.
     """
     found, shared = _connection_of(options, context, owner)
     if shared is not None and shared.reads(topic):
@@ -27,6 +27,10 @@ def connection_of(
             f"{owner} writes to topic {topic}, which the source reads: what is written would come round for ever",
             hint="Name another topic.",
         )
+    written: dict[tuple[frozenset[str], str], str] = context.shared.setdefault("kafka_written", {})
+    other = written.setdefault((frozenset(found.servers), topic), owner)
+    if other != owner:
+        raise ConfigError(f"{owner} writes to topic {topic}, and so does {other}", hint="Give dead letters a topic of their own.")
     return found, shared
 
 

@@ -102,3 +102,15 @@ def test_a_topic_that_the_source_reads_is_never_written_to(topics: list[str], wh
     assert str(error.value) == (
         f"{owner} writes to topic orders, which the source reads: what is written would come round for ever\nName another topic."
     )
+
+
+def test_rows_and_dead_letters_never_share_a_topic() -> None:
+    shop = context(shared=shared())
+    build(checked(topic="orders"), shop)
+    build(checked(topic="orders"), shop)
+    build_letters(KafkaLettersOptions(topic="orders", brokers="elsewhere:1"), shop)
+    with pytest.raises(ConfigError) as error:
+        build_letters(KafkaLettersOptions(topic="orders"), shop)
+    assert str(error.value) == (
+        "dead_letter kafka writes to topic orders, and so does sink kafka\nGive dead letters a topic of their own."
+    )
