@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -188,11 +189,16 @@ esac
 
 def test_reset_ends_the_pipeline_before_the_services_and_nothing_else(tmp_path: Path) -> None:
     shutil.copy(EXAMPLE / "Makefile", tmp_path)
+    # A make that runs these tests must not be taken for the parent of this one.
+    apart = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
     fake = tmp_path / "ddpm"
     fake.write_text(FAKE)
     fake.chmod(0o755)
     asked, pids = tmp_path / "asked", tmp_path / "run.pids"
-    with subprocess.Popen(["sleep", "600"]) as other, subprocess.Popen(["make", "run", "DDPM=./ddpm"], cwd=tmp_path) as run:
+    with (
+        subprocess.Popen(["sleep", "600"]) as other,
+        subprocess.Popen(["make", "run", "DDPM=./ddpm"], cwd=tmp_path, env=apart) as run,
+    ):
         deadline = time.monotonic() + 30
         while not (asked.exists() and "started" in asked.read_text()):
             assert time.monotonic() < deadline
@@ -200,14 +206,14 @@ def test_reset_ends_the_pipeline_before_the_services_and_nothing_else(tmp_path: 
         look = f"cut -d ' ' -f 22 /proc/{other.pid}/stat 2>/dev/null || ps -o lstart= -p {other.pid}"
         began = subprocess.check_output(["sh", "-c", look], text=True).strip()
         pids.write_text(f"{other.pid} {began}\n{run.pid} 1\n999999999 5\n{pids.read_text()}")  # No ddpm, another start, nobody.
-        done = subprocess.run(["make", "reset", "DDPM=./ddpm"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["make", "reset", "DDPM=./ddpm"], cwd=tmp_path, env=apart, capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.count("ending the pipeline of make run") == 1
         assert (run.wait(timeout=30), other.poll()) == (0, None)
         other.kill()
     assert asked.read_text().splitlines() == ["services up", "run ", "started", "ended", "services down"]
     assert not pids.exists()
-    again = subprocess.run(["make", "reset", "DDPM=./ddpm"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    again = subprocess.run(["make", "reset", "DDPM=./ddpm"], cwd=tmp_path, env=apart, capture_output=True, text=True, timeout=60)
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
