@@ -63,16 +63,21 @@ def test_another_process_with_the_recorded_id_is_left_alone(daemon: Daemon, tmp_
     daemon.start(command(tmp_path), tmp_path / "log")
     ours = daemon.pid_file.read_text()
     pid, began = ours.splitlines()
-    with subprocess.Popen([sys.executable, "-c", SLEEP]) as other:
-        proc = Path(f"/proc/{other.pid}/stat")
-        began_too = proc.read_text() if proc.exists() else began
-        later = began.replace(began.split()[21], f"{began.split()[21]}0") if proc.exists() else "another day"
-        for recorded in (f"{other.pid}\n{began_too}", f"{pid}\n{later}\n", "", "no number\n1\n"):
-            daemon.pid_file.write_text(recorded)
-            assert daemon.pid() is None
-            daemon.stop(signal.SIGKILL, 1)
-        assert other.poll() is None
-        other.kill()
+    # It has to be its own program by now: on the way there a process has no command line.
+    with subprocess.Popen([sys.executable, "-c", f"print(1, flush=True); {SLEEP}"], stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()
+            proc = Path(f"/proc/{other.pid}/stat")
+            began_too = proc.read_text() if proc.exists() else began
+            later = began.replace(began.split()[21], f"{began.split()[21]}0") if proc.exists() else "another day"
+            for recorded in (f"{other.pid}\n{began_too}", f"{pid}\n{later}\n", "", "no number\n1\n"):
+                daemon.pid_file.write_text(recorded)
+                assert daemon.pid() is None
+                daemon.stop(signal.SIGKILL, 1)
+            assert other.poll() is None
+        finally:
+            other.kill()
     daemon.pid_file.write_text(ours)
     assert daemon.pid() == int(pid)
 
