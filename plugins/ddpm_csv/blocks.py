@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from ddpm_core import BLOCK_BYTES, KEPT_BYTES
-from ddpm_csv.dialect import Dialect
+from ddpm_csv.dialect import Dialect, occurs
 from ddpm_csv.source_text import Utf8Source
 from ddpm_csv.tokens import Scan, Span, scan
 
@@ -22,8 +18,6 @@ _FEW_BYTES = 4096
 
 _LONG_LINE = 1 << 16
 _LINE_END = re.compile(rb"[\r\n]")
-
-_ONE, _HALF, _LOW_HALF = (pa.scalar(number, pa.uint64()) for number in (1, 32, 0xFFFFFFFF))
 
 
 @dataclass
@@ -229,8 +223,11 @@ class BlockCutter:
             or bool(self._dialect.escape and self._dialect.escape in window)
         )
         if not exactly:
-            end = _boundary(window, self._dialect.quote, rows, final)
+            end = _last_line_end(window, rows, final)
             if end and quotes_are_regular(window[:end], self._dialect):
+                return end, None
+            before, end = end, _outside_quotes(window, self._dialect.quote, end)
+            if end and end != before and quotes_are_regular(window[:end], self._dialect):
                 return end, None
             if not end and not final:
                 return 0, None
@@ -271,53 +268,31 @@ class BlockCutter:
         return Block(beginning, self._at - start, start, self._source, self._dialect, Scan(), self._limit, too_long)
 
 
-MOST_QUOTES = 2 << 20
-"""Quotes in one block whose places are held in memory at once, some 50 bytes each. No block that is not made of them has more."""
-
-
 def quotes_are_regular(data: bytes, dialect: Dialect) -> bool:
-    """Whether each quote opens a field, closes one, or is doubled in one that is in quotes: then nothing needs a closer look.
-
-    Quotes open and close by turns. One that opens must follow a delimiter, a line end or the quote that it doubles; one that
-    closes must stand before such.
-    """
-    count = data.count(dialect.quote) if dialect.quote else 0
-    if not count:
+    """Whether each quote opens a field, closes one, or is doubled in one that is in quotes: then nothing needs a closer look."""
+    if not dialect.quote or dialect.quote not in data:
         return True
-    if count > MOST_QUOTES:
-        return False
-    each = pa.Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)])
-    quotes = pc.indices_nonzero(pc.equal(each, pa.scalar(dialect.quote[0], pa.uint8())))
-    if len(quotes) % 2:
-        return False
-    opening, closing = _by_turns(quotes)
-    following, behind = opening.slice(1), pc.add(closing, _ONE)
-    apart = pc.not_equal(behind.slice(0, len(following)), following)  # Two quotes side by side are one within a field.
-    after_closing = each.take(behind.slice(0, len(following)).filter(apart))
-    before_opening = each.take(pc.subtract(following.filter(apart), _ONE))
-    first, last = opening[0].as_py(), closing[-1].as_py()
-    outermost = pa.array([*data[max(first - 1, 0) : first], *data[last + 1 : last + 2]], pa.uint8())
-    neighbours = pa.array([*dialect.delimiter, *b"\r\n"], pa.uint8())
-    beside = (after_closing, before_opening, outermost)
-    return all(pc.all(pc.is_in(bytes_, value_set=neighbours)).as_py() is not False for bytes_ in beside)
+    return occurs(dialect.regular, data)
 
 
-def _by_turns(numbers: pa.UInt64Array) -> tuple[pa.UInt64Array, pa.UInt64Array]:
-    """The first, third, fifth, …, and those between. Arrow has no step for slices: two of 32 bits are taken for one of 64."""
-    _, content = numbers.cast(pa.uint32()).buffers()
-    pairs = pa.Array.from_buffers(pa.uint64(), len(numbers) // 2, [None, content])
-    low, high = pc.bit_wise_and(pairs, _LOW_HALF), pc.shift_right(pairs, _HALF)
-    return (low, high) if sys.byteorder == "little" else (high, low)
-
-
-def _boundary(window: bytes, quote: bytes, rows: int, final: bool) -> int:
-    """The end of the last line that holds at most `rows` lines and an even number of quotes before it; 0: there is none."""
-    line_end = b"\n" if b"\n" in window else b"\r"
+def _last_line_end(window: bytes, rows: int, final: bool) -> int:
+    """The end of the last line with at most `rows` lines up to there, at least of the first line; 0: no line ends here."""
+    line_end = _line_end_of(window)
     end = len(window) if final else window.rfind(line_end) + 1
     while (lines := window.count(line_end, 0, end)) > rows:
         end = window.rfind(line_end, 0, end * rows // lines) + 1 or window.find(line_end) + 1
+    return end
+
+
+def _line_end_of(window: bytes) -> bytes:
+    return b"\n" if b"\n" in window else b"\r"
+
+
+def _outside_quotes(window: bytes, quote: bytes, end: int) -> int:
+    """The last line end up to `end` with an even number of quotes before it, else the first one behind it; 0: there is none."""
     if not quote or quote not in window:
         return end
+    line_end = _line_end_of(window)
     odd = window.count(quote, 0, end) % 2
     start = end
     while end and odd:  # It is within quotes: back to the last line end before the quote that opened.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 
 import pyarrow as pa
 
@@ -69,15 +70,23 @@ class Columns:
     def step(self, block: Block, reader: CellReader) -> Parsed:
         """A step of the records of a block."""
         cells = reader.read(block, [self.type(name) for name in reader.names])
-        data, rejects, record_of = self.rows(cells, reader.names, quoted=block.may_quote(self._spelled))
+        data, rejects, record_of = self.rows(cells, reader.names, quoted=cache(partial(block.may_quote, self._spelled)))
         for reject in rejects:
             if reject.raw is None:
                 reject.raw, reject.byte_offset = block.raw(reject.index), block.byte_offset(reject.index)
         origin = None if record_of is None else pa.array(record_of, pa.int32())
         return Parsed(data, cells.records, rejects, origin, raw=block.raw, byte_offset=block.byte_offset, nbytes=block.size)
 
-    def rows(self, cells: Cells, names: list[str], *, quoted: bool) -> tuple[pa.RecordBatch | None, list[Reject], list[int] | None]:
-        """The rows in their types; all rejects, by record; and row -> record where that is not the same."""
+    def rows(
+        self, cells: Cells, names: list[str], *, quoted: Callable[[], bool]
+    ) -> tuple[pa.RecordBatch | None, list[Reject], list[int] | None]:
+        """The rows in their types; all rejects, by record; and row -> record where that is not the same.
+
+        Args:
+            cells: The fields.
+            names: The columns' names.
+            quoted: Whether a text that stands for null may stand in quotes. Asked only where that makes a difference.
+        """
         if cells.columns is None:
             return None, cells.rejects, []
         self.learn(cells, names)
@@ -98,10 +107,10 @@ class Columns:
         kept = [row for row in range(data.num_rows) if row not in misfits]
         return data.take(pa.array(kept, pa.int64())) if kept else None, every, [record_of[row] for row in kept]
 
-    def _typed(self, texts: pa.StringArray, name: str, *, quoted: bool) -> tuple[pa.Array, list[Reject]]:
+    def _typed(self, texts: pa.StringArray, name: str, *, quoted: Callable[[], bool]) -> tuple[pa.Array, list[Reject]]:
         kind = self.type(name)
         if kind == NULL or texts.type == kind:
             return (texts, []) if texts.type == kind else (pa.nulls(len(texts)), [])
-        if quoted and not is_text(kind):
+        if not is_text(kind) and quoted():
             texts = without_nulls(texts, self._nulls)
         return typed(texts, name, kind)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from array import array
 from dataclasses import dataclass
 from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ddpm_csv.options import CsvOptions
 
@@ -68,9 +72,16 @@ class Dialect:
         return re.compile(field + rb"(?:" + re.escape(self.delimiter) + field + rb")*+(?=[\r\n]|\Z)", re.DOTALL)
 
     @cached_property
+    def regular(self) -> str:
+        """Pattern, in RE2's spelling, of a whole text in which each quote opens a field, closes one, or is doubled in one in quotes."""
+        quote, ends = _spelled(self.quote), _spelled(b"\r\n" + self.delimiter)
+        quoted, plain = rf"{quote}(?:[^{quote}]|{quote}{quote})*{quote}", rf"[^{quote}{ends}]*"
+        return rf"\A(?:(?:{quoted}|{plain})(?:[{ends}]|\z))*\z"
+
+    @cached_property
     def odd_number(self) -> str:
         """Pattern, in RE2's spelling, of the beginning or end of a field that is no plain number; see `types.are_plain`."""
-        beside = "".join(f"\\x{byte:02x}" for byte in b"\r\n" + self.delimiter + self.quote)
+        beside = _spelled(b"\r\n" + self.delimiter + self.quote)
         begin, end = rf"(?:\A|[{beside}])", rf"(?:\z|[{beside}])"
         return rf"{begin}(?:[ \t+.]|-?0[0-9xX]|-\.)|[ \t.]{end}|\.[eE]"
 
@@ -116,3 +127,14 @@ class Dialect:
                 special += rb"|" + re.escape(self.quote) + rb"(" + re.escape(self.quote) + rb")"
             return re.sub(special, lambda found: found[1] or found[2], text, flags=re.DOTALL)
         return text.replace(self.quote * 2, self.quote) if quoted else text
+
+
+def occurs(pattern: str, data: bytes) -> bool:
+    """Whether a pattern of RE2's occurs in these bytes. Linear in them, without a copy and without the GIL."""
+    whole = pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(array("i", (0, len(data)))), pa.py_buffer(data)])
+    return bool(pc.match_substring_regex(whole, pattern)[0].as_py())
+
+
+def _spelled(characters: bytes) -> str:
+    """Characters for a pattern of RE2's, whatever they mean there."""
+    return "".join(f"\\x{byte:02x}" for byte in characters)

@@ -41,7 +41,7 @@ class MessageReader:
         if cells is None:
             cells, origin = self._one_by_one(messages.values, rejects)
         names = self._reader.names if self._reader else []
-        data, misfits, kept = self._columns.rows(cells, names, quoted=True)
+        data, misfits, kept = self._columns.rows(cells, names, quoted=lambda: True)
         rows = list(range(data.num_rows)) if data is not None and kept is None else kept or []
         of_message = rows if origin is None else [origin[row] for row in rows]
         for misfit in misfits:

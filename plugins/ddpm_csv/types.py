@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -10,7 +9,7 @@ import pyarrow.compute as pc
 from pyarrow import types as is_type
 
 from ddpm_core import Reject, conform
-from ddpm_csv.dialect import Dialect
+from ddpm_csv.dialect import Dialect, occurs
 
 NULL, TEXT = pa.null(), pa.string()
 TYPE_NAMES = {
@@ -136,8 +135,7 @@ def are_plain(data: bytes, dialect: Dialect) -> bool:
     That is one with white space around it, leading zeros, a plus, hexadecimal digits, or a point at either end. What is left of NaN and
     numbers that are too large, `are_exact` finds.
     """
-    text = pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(array("i", (0, len(data)))), pa.py_buffer(data)])
-    return not pc.match_substring_regex(text, dialect.odd_number)[0].as_py()
+    return not occurs(dialect.odd_number, data)
 
 
 def are_exact(column: pa.Array) -> bool:

@@ -72,12 +72,24 @@ def test_pyarrow_reads_fields_as_the_tokens_say_or_not_at_all(data: bytes, names
                 assert shown(fast) == shown(exact)
 
 
-@settings(max_examples=150, deadline=None)
-@given(data=NASTY.map(str.encode))
-def test_regular_quotes_are_those_that_the_exact_way_accepts(data: bytes) -> None:
-    found = scan(data, DIALECT, final=True, patience=len(data), limit=10**9)
-    if quotes_are_regular(data, DIALECT):
+ODD_DIALECTS = st.sampled_from([DIALECT, Dialect(b"]", b"^"), Dialect(b"-", b"'"), Dialect(b"\\", b"x"), Dialect(b"\t", b"|")])
+
+
+@settings(max_examples=examples(150), deadline=None)
+@given(data=NASTY.map(str.encode), dialect=ODD_DIALECTS)
+def test_regular_quotes_are_those_that_the_exact_way_accepts(data: bytes, dialect: Dialect) -> None:
+    data = data.translate(bytes.maketrans(b',"', dialect.delimiter + dialect.quote))
+    found = scan(data, dialect, final=True, patience=len(data), limit=10**9)
+    if quotes_are_regular(data, dialect):
         assert not found.bad
+
+
+@settings(max_examples=examples(150), deadline=None)
+@given(rows=st.lists(st.lists(st.text('a1",\n\r é\x00', max_size=6), min_size=2, max_size=2), max_size=8), dialect=ODD_DIALECTS)
+def test_quotes_of_fields_that_are_all_in_quotes_are_regular(rows: list[list[str]], dialect: Dialect) -> None:
+    quote = dialect.quote
+    records = [dialect.delimiter.join(quote + text.encode().replace(quote, 2 * quote) + quote for text in row) for row in rows]
+    assert quotes_are_regular(b"\r\n".join(records), dialect)
 
 
 FIELDS = st.lists(st.lists(st.text('a1",\n\r é', max_size=6), min_size=2, max_size=2), min_size=1, max_size=8)
