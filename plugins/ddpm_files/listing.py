@@ -6,7 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 from ddpm_core import ConfigError, DdpmError, FatalError, Problem
-from ddpm_files import local_listing, remote_listing, web
+from ddpm_files import local_listing, remote_listing, web_address
 from ddpm_files.names import STDIN, is_archive, is_remote, is_web, member_name, printable
 from ddpm_files.opener import Opener
 from ddpm_files.options import FilesOptions
@@ -70,7 +70,7 @@ def _resolve(path: str, opener: Opener) -> list[str]:
     if path == STDIN:
         return [STDIN]
     if is_web(path):
-        web.check(path)
+        web_address.check(path)
     inside = opener.member_of(path)
     if inside is not None:
         return _members(path, *inside, opener)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from ddpm_files import web
+from ddpm_files import web_address
 from ddpm_files.compression import ARCHIVE
 from ddpm_files.remote import STORES, scheme_of
 
@@ -15,12 +15,12 @@ STDIN = "-"
 
 def is_remote(name: str) -> bool:
     """Whether a name is the URL of an object or of a web server's file."""
-    return scheme_of(name) in (*STORES, *web.SCHEMES)
+    return scheme_of(name) in (*STORES, *web_address.SCHEMES)
 
 
 def is_web(name: str) -> bool:
     """Whether a name is the URL of a web server's file."""
-    return scheme_of(name) in web.SCHEMES
+    return scheme_of(name) in web_address.SCHEMES
 
 
 def suffixed(name: str) -> str:
@@ -58,5 +58,5 @@ def split(name: str) -> Iterator[tuple[str, str]]:
 def printable(name: str) -> str:
     r"""The name as text that every database takes and everybody may see: bytes that are no UTF-8 are written as `\xff`, and what lets
     the bearer of a URL in is left out."""
-    text = web.clean(name) if is_web(name) else name
+    text = web_address.clean(name) if is_web(name) else name
     return os.fsencode(text).decode("utf-8", "backslashreplace")

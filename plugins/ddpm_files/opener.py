@@ -6,7 +6,7 @@ import os
 import stat
 
 from ddpm_core import ConfigError, Problem
-from ddpm_files import remote_object, web
+from ddpm_files import remote_object
 from ddpm_files.archive import Member, members, open_member
 from ddpm_files.compression import CODECS, Codec, by_suffix
 from ddpm_files.content import Content
@@ -79,6 +79,8 @@ class Opener:
         Raises:
             ConfigError, RetryableError, FatalError: It is not there, or cannot be read.
         """
+        from ddpm_files import web
+
         found = web.look_at(url, retry_for=self._retry_for)
         if found.file is not None:
             found.file.close()
@@ -126,6 +128,8 @@ class Opener:
         return open_local(name)
 
     def _web(self, url: str) -> Opened:
+        from ddpm_files import web
+
         found = web.look_at(url, retry_for=self._retry_for)
         if found.file is not None and found.content is not None:
             return Opened.fixed(found.name, found.name, found.file, found.content, found.content.size)

@@ -1,4 +1,4 @@
-"""Files of web servers: `http://` and `https://`."""
+"""Files of web servers: `http://` and `https://`. Imported when the first one is asked for: what speaks HTTP takes 25 ms or more to import."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from ddpm_files.remote_file import RemoteFile
 from ddpm_files.remote_object import while_reading
 from ddpm_files.repeated import repeated
 from ddpm_files.streams import changed
-
-SCHEMES = ("http", "https")
+from ddpm_files.web_address import clean
 
 _T = TypeVar("_T")
 
@@ -30,36 +29,7 @@ _SILENCE = 30.0
 _COPIED = 1 << 20
 _TOTAL = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
 _URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
-_PASSES = re.compile(
-    r"(?i)x-(amz|goog|ms)-.*|aws_?access_?key_?id|google_?access_?id|.*signature|sig|expires|policy|key-pair-id|"
-    r".*token|.*password|.*secret.*|api_?key|access_?key|key"
-)
 _FAILS_FOR_NOW = (408, 425, 429, 500, 502, 503, 504)
-
-
-def check(url: str) -> None:
-    """Refuse what cannot be taken apart. Such a URL is not repeated: where in it a password would be is not known.
-
-    Raises:
-        ConfigError: It is no URL of a server.
-    """
-    try:
-        parts = urlsplit(url)
-        fine = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fine = False
-    if not fine:
-        scheme = url.partition("://")[0]
-        raise ConfigError(Problem(f"{scheme}://...", "is not the URL of a server", f"they look like {scheme}://host/folder/name"))
-
-
-def clean(url: str) -> str:
-    """The URL without what lets its bearer in: user, password, and parameters like a signature. For messages and positions: a
-    link that was signed anew leads to the same file."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    query = "&".join(one for one in parts.query.split("&") if one and not _PASSES.fullmatch(unquote(one.partition("=")[0])))
-    return urlunsplit((parts.scheme.lower(), host.lower(), parts.path, query, ""))
 
 
 @dataclass(frozen=True, slots=True)

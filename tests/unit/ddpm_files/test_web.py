@@ -28,6 +28,7 @@ from ddpm_files import listing, web
 from ddpm_files.listing import documents
 from ddpm_files.options import FilesOptions
 from ddpm_files.source import build
+from ddpm_files.web_address import clean
 from tests.http_files import HttpFiles, Page
 
 DATA = os.urandom(3 << 20)
@@ -48,7 +49,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def run_once(known: Positions, *urls: str, upto: int | None = None, retry_for: float = 5) -> dict[str, tuple[str, bytes]]:
+def run_once(known: Positions, *urls: str, upto: int | None = None, retry_for: float = 60) -> dict[str, tuple[str, bytes]]:
     """Document -> its note or error, and the bytes read from where it was to go on."""
     source = build(FilesOptions(paths=urls), BuildContext(retry_for=retry_for))
     source.open()
@@ -154,7 +155,7 @@ def test_what_is_no_url_is_refused_and_not_repeated(url: str) -> None:
 
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_server_that_fails_for_a_while_is_asked_again(server: HttpFiles, ranges: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "LISTING_SECONDS", 5.0)
+    monkeypatch.setattr(listing, "LISTING_SECONDS", 60.0)
     page = server.pages["/a.json"] = Page(DATA, TAG, ranges=ranges, fails=[500, 503], breaks=2)
     assert run_once({}, f"{server.url}/a.json") == {f"{server.url}/a.json": ("new", DATA)}
     assert (page.fails, page.breaks) == ([], 0)
@@ -163,7 +164,7 @@ def test_a_server_that_fails_for_a_while_is_asked_again(server: HttpFiles, range
 def test_a_file_replaced_while_it_is_read_is_an_error(server: HttpFiles) -> None:
     for other in (Page(DATA, {"ETag": '"two"'}), Page(DATA[:-1], DATE), Page(DATA, {})):
         server.pages["/a.json"] = Page(DATA, TAG)
-        found = web.look_at(f"{server.url}/a.json", retry_for=1)
+        found = web.look_at(f"{server.url}/a.json", retry_for=60)
         assert found.file is not None
         with found.file as file:
             assert file.read(10) == DATA[:10]
@@ -174,7 +175,7 @@ def test_a_file_replaced_while_it_is_read_is_an_error(server: HttpFiles) -> None
 
 
 def test_what_identifies_a_url_has_no_secret_in_it() -> None:
-    assert web.clean("HTTPS://u:p@Host:8443/A%20b/c.json?x=1&sig=s&X-Goog-Signature=z&y=%20#part") == (
+    assert clean("HTTPS://u:p@Host:8443/A%20b/c.json?x=1&sig=s&X-Goog-Signature=z&y=%20#part") == (
         "https://host:8443/A%20b/c.json?x=1&y=%20"
     )
-    assert web.clean("https://host/a?Signature=1&Expires=2&AWSAccessKeyId=3&access_token=4&id=5") == "https://host/a?id=5"
+    assert clean("https://host/a?Signature=1&Expires=2&AWSAccessKeyId=3&access_token=4&id=5") == "https://host/a?id=5"
