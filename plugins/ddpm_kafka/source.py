@@ -115,6 +115,8 @@ class KafkaSource(Source):
         options = self._options
         least = None if self._context.looking else options.min_partitions
         topics = topics_to_read(self._cluster, options.names, options.patterns, least, options.replication)
+        if not topics:  # A run that is bounded ends at once.
+            log.warning("no topic of %s matches %s yet", self._cluster.where, ", ".join(options.wanted))
         self._known = {topic.name: topic.partitions for topic in topics.values()}
         self._offsets.known = self._known
         self._topic_watch = TopicWatch(self._cluster)
@@ -134,8 +136,6 @@ class KafkaSource(Source):
             self._consumer.subscribe(
                 list(options.wanted), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
-            if not topics:
-                log.warning("no topic of %s matches %s yet", self._cluster.where, ", ".join(options.wanted))
 
     def inspect(self) -> None:
         """Reach the brokers and look for the topics. Those that a run would make or grow are told in the log."""

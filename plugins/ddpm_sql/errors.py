@@ -55,6 +55,9 @@ _REFUSED: dict[str, dict[Any, str]] = {
 _OWN_TABLES = "_ddpm_"
 """What the names of DDPM's tables of positions and claims begin with."""
 
+_UNREACHABLE = ("Unable to connect", "TDS server connection")
+"""What the driver of SQL Server says when there is nobody, or nobody who answers."""
+
 _RETRY: dict[str, dict[Any, str]] = {
     "sqlite": {
         "SQLITE_BUSY": "Another process writes this file; see which one.",
@@ -128,7 +131,7 @@ def failure(error: BaseException, where: str) -> DdpmError:
         return FatalError(f"{where}: {_first_line(error)}")
     own = _original(error)
     kind, number, text = _kind(own), _number(own), _text(own)
-    if kind == "mssql" and text.startswith("Unable to connect"):  # pymssql does not always say the number of this one.
+    if kind == "mssql" and text.startswith(_UNREACHABLE):  # pymssql does not always say the number of these, or another one.
         return RetryableError(f"{where}: {text}", hint=_REACH)
     for key in _keys(number):
         if key in _RETRY.get(kind, {}):

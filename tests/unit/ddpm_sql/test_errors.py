@@ -53,6 +53,8 @@ def sqlite_error(name: str, text: str) -> sqlite3.Error:
          "DB: Login failed for user 'sa'.General\nCheck the user and the password in the address."),
         (pymssql.OperationalError(1205, b"chosen as the deadlock victim"), RetryableError, "DB: chosen as the deadlock victim"),
         (pymssql.OperationalError((20009, b"Unable to connect")), RetryableError, "DB: Unable to connect\nStart the server, or correct host and port in the address."),
+        *((pymssql.OperationalError((number, b"TDS server connection timed out (h)")), RetryableError,
+           "DB: TDS server connection timed out (h)\nStart the server, or correct host and port in the address.") for number in (20002, 20003)),
     ],
 )  # fmt: skip
 def test_errors_of_the_environment_are_waited_for_or_end_the_run(error: Exception, kind: type, text: str) -> None:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from decimal import Decimal
 from typing import Any
@@ -297,13 +298,17 @@ def test_looking_at_a_file_that_is_not_there_does_not_make_it(sqlite_target: Any
 
 
 def test_a_statement_that_runs_can_be_cancelled(sqlite_target: Any) -> None:
-    import threading
-
     sink = sqlite_target.sink()
     sink.begin()
-    threading.Timer(0.05, sink.cancel).start()
-    with pytest.raises(RetryableError, match=rf"^SQLite file {re.escape(str(sqlite_target.path))}: interrupted$"):
-        sink.fetch("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")
+    began = threading.Event()
+    sink._driver.create_function("began", 0, began.set)
+    canceller = threading.Thread(target=lambda: began.wait(60) and sink.cancel())
+    canceller.start()
+    try:
+        with pytest.raises(RetryableError, match=rf"^SQLite file {re.escape(str(sqlite_target.path))}: interrupted$"):
+            sink.fetch("WITH RECURSIVE n(i) AS (SELECT began() UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")
+    finally:
+        canceller.join(60)
 
 
 def test_a_file_that_may_not_be_written_is_a_clear_end(sqlite_target: Any, rows: Any) -> None:
@@ -329,7 +334,7 @@ sink.fetch("PRAGMA cache_size = 1")
 sink.write(Batch(pa.RecordBatch.from_pydict({{"a": list(range(9_000))}})))
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert sqlite_target.path.with_name("t.db-journal").exists()
     sink = sqlite_target.sink()
