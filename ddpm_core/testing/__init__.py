@@ -83,15 +83,23 @@ _ASSERTING = tuple(
 __all__ = sorted(_MODULE_OF)  # noqa: PLE0605
 
 
+def _rewrite_assertions() -> None:
+    """Without it a failing assertion of the kit would not show its values. It must come before any of these modules is imported."""
+    import pytest
+
+    pytest.register_assert_rewrite(*_ASSERTING)
+
+
+if "pytest" in sys.modules:
+    _rewrite_assertions()
+
+
 def __getattr__(name: str) -> Any:
     module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module 'ddpm_core.testing' has no attribute {name!r}")
     if module in _ASSERTING and not any(known in sys.modules for known in _ASSERTING):
-        import pytest
-
-        # Without it a failing assertion of the kit would not show its values.
-        pytest.register_assert_rewrite(*_ASSERTING)
+        _rewrite_assertions()
     value = getattr(importlib.import_module(module), name)
     globals()[name] = value
     return value

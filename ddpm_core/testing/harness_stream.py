@@ -27,6 +27,8 @@ from ddpm_core.testing.harness_problems import Letter, Sent, ends_of
 from ddpm_core.testing.harness_services import HarnessServices
 
 PARTITIONS = 3
+PATIENCE = 120
+"""Seconds for whatever is waited for: a busy machine may take long for what takes a moment."""
 TABLE = "golden"
 _LETTER = "partition, record_offset, stage, reason, message, plugin, payload, message_key, attempts"
 
@@ -103,14 +105,14 @@ class GoldenStream:
                     producer.produce(self.topic, message.payload, message.key, number % PARTITIONS, on_delivery=sent(message))
                     break
                 producer.poll(0.1)
-        left = producer.flush(60)
+        left = producer.flush(PATIENCE)
         if failures or left:
             raise RuntimeError(f"the topic did not take {len(failures) + left} messages: {failures[:1]}")
 
     def ddpm(self, *arguments: str) -> Ended:
-        """Run `ddpm` to its end. What runs longer than two minutes is killed, and `TimeoutExpired` is raised."""
+        """Run `ddpm` to its end. What runs longer than `PATIENCE` is killed, and `TimeoutExpired` is raised."""
         done = subprocess.run(  # noqa: S603
-            self._command(*arguments), env=self._environment, cwd=self.folder, capture_output=True, timeout=120, check=False
+            self._command(*arguments), env=self._environment, cwd=self.folder, capture_output=True, timeout=PATIENCE, check=False
         )
         return Ended(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
@@ -128,7 +130,7 @@ class GoldenStream:
         return self._run_until(lambda: self.positions().items() >= ends.items(), signal.SIGTERM)
 
     def _run_until(self, true: Callable[[], bool], number: signal.Signals) -> Ended:
-        """Run the pipeline until something is so, or a minute is over, then send it a signal.
+        """Run the pipeline until something is so, or `PATIENCE` is over, then send it a signal.
 
         As a member of the group that has a name: so the next run is not another member, which would wait until this one is given up.
         """
@@ -141,14 +143,14 @@ class GoldenStream:
                 stderr=subprocess.STDOUT,
             )
             try:
-                until = time.monotonic() + 60
+                until = time.monotonic() + PATIENCE
                 while process.poll() is None and not true() and time.monotonic() < until:
                     time.sleep(0.01)
                 process.send_signal(number)
-                process.wait(60)
+                process.wait(PATIENCE)
             finally:
                 process.kill()
-                process.wait(10)
+                process.wait(PATIENCE)
             printed.seek(0)
             return Ended(process.returncode, "", printed.read().decode("utf-8", "replace"))
 
@@ -176,7 +178,7 @@ class GoldenStream:
 
     def _ask(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Names and rows; none where the table is not there yet."""
-        with contextlib.closing(psycopg2.connect(self.database)) as connection, connection.cursor() as cursor:
+        with contextlib.closing(psycopg2.connect(self.database, connect_timeout=60)) as connection, connection.cursor() as cursor:
             try:
                 cursor.execute(sql)
             except psycopg2.errors.UndefinedTable:
@@ -202,25 +204,31 @@ def golden_stream(
 def _topic(brokers: str, name: str) -> Iterator[None]:
     admin = AdminClient({"bootstrap.servers": brokers})
     config = {"max.message.bytes": str(64 << 20)}
-    admin.create_topics([NewTopic(name, PARTITIONS, 1, config=config)], operation_timeout=20)[name].result(30)
-    until = time.monotonic() + 30
+    made = admin.create_topics([NewTopic(name, PARTITIONS, 1, config=config)], operation_timeout=60, request_timeout=60)
+    made[name].result(PATIENCE)
+    until = time.monotonic() + PATIENCE
     # The answer comes when the controller knows the topic; clients ask the broker, which learns of it a moment later.
-    while len(admin.list_topics(name, timeout=10).topics[name].partitions) < PARTITIONS and time.monotonic() < until:
+    while len(admin.list_topics(name, timeout=60).topics[name].partitions) < PARTITIONS and time.monotonic() < until:
         pass
     try:
         yield
     finally:
-        admin.delete_topics([name], operation_timeout=20)[name].result(30)
+        admin.delete_topics([name], operation_timeout=60, request_timeout=60)[name].result(PATIENCE)
 
 
 @contextlib.contextmanager
 def _database(server: str, name: str) -> Iterator[str]:
-    with contextlib.closing(psycopg2.connect(server, connect_timeout=10)) as connection:
+    with contextlib.closing(psycopg2.connect(server, connect_timeout=60)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
             try:
                 yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
             finally:
+                until = time.monotonic() + PATIENCE
+                # It answers before the session is gone, and a database in which there is one is not dropped.
                 cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+                while cursor.rowcount and time.monotonic() < until:
+                    time.sleep(0.01)
+                    cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
                 cursor.execute(f'DROP DATABASE "{name}"')

@@ -88,7 +88,7 @@ class MemoryStore:
 
         def hang() -> None:
             blockade.reached.set()
-            blockade.released.wait(60)
+            blockade.released.wait(250)
 
         self.fail(method, hang, after=after)
         return blockade

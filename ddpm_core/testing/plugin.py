@@ -152,7 +152,7 @@ def _import_cost(module: str, budget: float) -> tuple[list[str], float]:
     spent = 1e9
     heavy: list[str] = []
     for _ in range(3):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)  # noqa: S603
         assert done.returncode == 0, done.stderr
         seconds, *heavy = done.stdout.split()
         spent = min(spent, float(seconds))

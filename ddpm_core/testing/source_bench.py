@@ -28,7 +28,7 @@ from ddpm_core.records import (
 from ddpm_core.testing.compare import plain_rows
 from ddpm_core.testing.plugin import PluginConformance
 
-PATIENCE = 200
+PATIENCE = 1200
 """How often `read` may return nothing before the kit gives up. Each waits at most 0.05 s."""
 
 

@@ -103,9 +103,12 @@ class SourceReading(SourceBench):
         source.open()
         try:
             partitions: list[str] = []
-            while not partitions:
+            for _ in range(PATIENCE):
                 item = source.read(0.05)
                 partitions = list(item.partitions) if isinstance(item, Assigned) else []
+                if partitions:
+                    break
+            assert partitions, "no partition was assigned"
             source.seek({})
             source.pause(partitions)
             for _ in range(5):
