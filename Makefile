@@ -11,6 +11,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Constraints hold for what is installed and for what builds it.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+# An index that is slow or stumbles is asked again.
+export PIP_DEFAULT_TIMEOUT ?= 60
+export PIP_RETRIES ?= 10
 # A virtual environment that happens to be active must not leak in.
 unexport VIRTUAL_ENV
 unexport PYTHONPATH

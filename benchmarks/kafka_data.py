@@ -101,8 +101,8 @@ class Feed:
         Raises:
             KafkaException: They refused an event, or do not answer.
         """
-        if self._producer.flush(60) or self._refused:
-            raise KafkaException(self._refused[0] if self._refused else "the broker did not take the events within a minute")
+        if self._producer.flush(300) or self._refused:
+            raise KafkaException(self._refused[0] if self._refused else "the broker did not take the events within five minutes")
 
     def steadily(self, rate: int, seconds: float) -> None:
         """So many events a second, evenly, for so long."""

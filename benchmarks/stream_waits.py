@@ -20,7 +20,7 @@ from benchmarks.pipelines import TABLE, Figure, Pipeline, announced_commits, fre
 from tests.kafka import KafkaBroker
 from tests.services import PostgresServer
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds that anything may take before the benchmark gives up."""
 
 _RATE = 5_000

@@ -20,18 +20,59 @@ CANARY = "c4nary-passw0rd"
 """A wrong password for tests, which must not be printed any more than the right one."""
 
 PROBE = """
-import os
+import os, time
 from ddpm_core import hookimpl
 
 @hookimpl
 def ddpm_event(event):
-    os.write(2, f"event: {type(event).__name__}\\n".encode())
+    name = type(event).__name__
+    os.write(2, f"event: {name}\\n".encode())
+    at, _, file = os.environ.get("DDPM_PROBE_HOLD", "").partition(" ")
+    while name == at and os.path.exists(file):
+        time.sleep(0.005)
 """
+
+STALL = 0.25
+"""Seconds: where a look that is due every few milliseconds comes later than this, the machine stood still meanwhile."""
+
+
+class Stopwatch:
+    """The seconds until a process ends, without those in which the machine stood still: what it is promised to take is its own time.
+
+    Args:
+        process: Looked at from a thread, until it has ended.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.seconds = 0.0
+        self._process = process
+        self._replaced = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stopwatch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> float:
+        """The process has ended, or another stopwatch takes over. What was measured."""
+        self._replaced.set()
+        self._thread.join(60)
+        return self.seconds
+
+    def _run(self) -> None:
+        before = time.monotonic()
+        while True:
+            over = self._process.poll() is not None
+            now = time.monotonic()
+            self.seconds += min(now - before, STALL)
+            before = now
+            if over or self._replaced.wait(0.02):
+                return
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of a command: its exit code, all that it printed, and the seconds since `stopwatch` was started."""
+    """What became of a command: its exit code, all that it printed, and the seconds from its start, or the last signal, to its end.
+
+    Seconds in which the machine stood still do not count: see `Stopwatch`.
+    """
 
     code: int
     out: str
@@ -62,8 +103,9 @@ class Command:
             env={**os.environ, **environment},
             **more,
         )
-        self._began = time.monotonic()
+        self._stopwatch = Stopwatch(self.process)
         self._printed = {"out": b"", "err": b""}
+        self._closed: set[str] = set()
         self._changed = threading.Condition()
         self._readers = [
             threading.Thread(target=self._gather, args=(name, stream))
@@ -78,29 +120,36 @@ class Command:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
+        self._stopwatch.stop()
         for reader in self._readers:
-            reader.join(10)
+            reader.join(60)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
 
-    def until_it_says(self, text: str, *, times: int = 1, seconds: float = 20) -> None:
-        """Wait until standard error has this text so often."""
+    def until_it_says(self, text: str, *, times: int = 1, seconds: float = 120) -> None:
+        """Wait until standard error has this text so often; no longer than there may be more of it."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self._printed["err"].count(text.encode()) >= times, seconds), self._text("err")
+            self._changed.wait_for(lambda: self.said(text) >= times or "err" in self._closed, seconds)
+            assert self.said(text) >= times, self._text("err")
+
+    def said(self, text: str) -> int:
+        """How often this text has come on standard error so far."""
+        return self._printed["err"].count(text.encode())
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, and start the stopwatch."""
-        self._began = time.monotonic()
+        self._stopwatch.stop()
         self.process.send_signal(number)
+        self._stopwatch = Stopwatch(self.process)
 
-    def end(self, *, seconds: float = 60) -> Ended:
+    def end(self, *, seconds: float = 240) -> Ended:
         """Wait for its end. Whatever it printed, no password is in it."""
         code = self.process.wait(seconds)
-        took = time.monotonic() - self._began
+        took = self._stopwatch.stop()
         for reader in self._readers:
-            reader.join(10)
+            reader.join(60)
         ended = Ended(code, self._text("out"), self._text("err"), took)
         for secret in (PASSWORD, CANARY):
             assert secret not in ended.out + ended.err
@@ -114,16 +163,23 @@ class Command:
             with self._changed:
                 self._printed[name] += piece
                 self._changed.notify_all()
+        with self._changed:
+            self._closed.add(name)
+            self._changed.notify_all()
 
 
-def ddpm(*arguments: str, seconds: float = 60, **more: Any) -> Ended:
+def ddpm(*arguments: str, seconds: float = 240, **more: Any) -> Ended:
     """Run `ddpm` to its end."""
     with Command(*arguments, **more) as command:
         return command.end(seconds=seconds)
 
 
 def event_probe(folder: Path) -> dict[str, str]:
-    """The environment in which `ddpm` prints a line on standard error for each event of the engine: an installed plugin, as pip leaves it."""
+    """The environment in which `ddpm` prints a line on standard error for each event of the engine: an installed plugin, as pip leaves it.
+
+    Where its variable DDPM_PROBE_HOLD is the name of an event and a file (`ChunkCommitted /tmp/x`), the engine is held at these events
+    for as long as that file is there: so a test can act in the middle of a run, however fast the run or slow the test.
+    """
     folder.mkdir()
     (folder / "ddpm_event_probe.py").write_text(PROBE)
     info = folder / "ddpm_event_probe-1.0.dist-info"

@@ -52,8 +52,7 @@ class HttpFiles:
         class Handler(_Handler):
             files = served
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = False  # Closing it waits for its answers.
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
 
     @property
@@ -74,8 +73,14 @@ class HttpFiles:
         self._server.server_close()
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = False  # Closing it waits for its answers.
+    request_queue_size = 64  # Who finds the queue full tries again after a second.
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     files: HttpFiles
+    timeout = 60  # Closing the server would wait for ever for a client that says nothing and stays.
 
     def do_GET(self) -> None:
         page = self.files.pages.get(self.path)

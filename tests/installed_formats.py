@@ -36,7 +36,7 @@ def install_sibling(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(folder)]
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
     command = [sys.executable, "-m", "pip", "install", *options, str(SIBLINGS[name])]
-    done = subprocess.run(command, capture_output=True, text=True, env=clean, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, env=clean, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from ddpm_core.services.addresses import KAFKA, kafka_address
 from ddpm_core.services.java import find_java
@@ -33,6 +34,8 @@ SETTINGS = {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
     "auto.create.topics.enable": "false",
 }
+SECONDS = 120.0
+"""How long anything of the broker is waited for before a test fails."""
 
 
 @dataclass
@@ -51,13 +54,14 @@ class KafkaBroker:
     _own: OwnBroker | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers. Its port and data are those from before.
+        """Start it and wait until it answers, also about groups and transactions. Its port and data are those from before.
 
         Raises:
             ServiceUnavailableError: It ended, or did not answer in time.
         """
         assert self._own is not None
         self._own.start()
+        wake(self.bootstrap)
 
     def stop(self) -> None:
         """Stop it as an operator does. Safe when it has stopped already."""
@@ -81,19 +85,40 @@ class KafkaBroker:
     def create_topic(self, name: str = "", *, partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
         """Make a topic and wait until clients can use it. Returns its name, made up where none is given."""
         name = name or f"test-{uuid.uuid4().hex[:12]}"
-        admin = self.admin()
-        made = admin.create_topics([NewTopic(name, partitions, 1, config=dict(config or {}))], operation_timeout=20)
-        made[name].result(30)
-        while True:  # The answer comes when the controller knows it; clients ask the broker, which learns of it a moment later.
-            found = admin.list_topics(name, timeout=10).topics[name]
+        topic = NewTopic(name, partitions, 1, config=dict(config or {}))
+        admin, until, asked_before = self.admin(), time.monotonic() + SECONDS, False
+        while True:
+            try:
+                admin.create_topics([topic], operation_timeout=20)[name].result(90)
+                break
+            except KafkaException as error:
+                code = error.args[0].code()
+                if asked_before and code == KafkaError.TOPIC_ALREADY_EXISTS:
+                    break
+                # After a stop of seconds the controller takes the broker for dead, and has no place for a topic until it hears of it again.
+                if time.monotonic() > until or not (code == KafkaError.INVALID_REPLICATION_FACTOR or error.args[0].retriable()):
+                    raise
+                asked_before = True
+                time.sleep(0.05)
+        self.wait_for(name, partitions)
+        return name
+
+    def wait_for(self, name: str, partitions: int) -> None:
+        """Wait until clients see a topic with so many partitions. The answer to who makes them comes when the controller knows them;
+        clients ask the broker, which learns of it a moment later, and what they send to a partition until then is thrown away."""
+        admin, until = self.admin(), time.monotonic() + SECONDS
+        while True:
+            found = admin.list_topics(name, timeout=30).topics[name]
             if found.error is None and len(found.partitions) == partitions:
-                return name
+                return
+            assert time.monotonic() < until, f"{name} has {len(found.partitions)} partitions, not {partitions}: {found.error}"
+            time.sleep(0.01)  # Another process works; only its answers tell how far it is.
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic; it may be gone already."""
         admin = self.admin()  # It has to live until its answer is there.
         with contextlib.suppress(KafkaException):
-            admin.delete_topics([name], operation_timeout=20)[name].result(30)
+            admin.delete_topics([name], operation_timeout=20)[name].result(90)
 
 
 @contextlib.contextmanager
@@ -108,8 +133,9 @@ def kafka(settings: Mapping[str, str] | None = None) -> Iterator[KafkaBroker]:
     """
     given = kafka_address()
     if given is not None:
-        if not answers(given, seconds=10):
+        if not answers(given, seconds=30):
             raise ServiceUnavailableError("Kafka", f"{KAFKA}: nothing answers at {given}")
+        wake(given)
         yield KafkaBroker(given, f"the broker that {KAFKA} names")
         return
     java, jars = find_java(), find_jars()
@@ -117,6 +143,7 @@ def kafka(settings: Mapping[str, str] | None = None) -> Iterator[KafkaBroker]:
         folder = guarded_folder("ddpm-kafka-", stack, signal.SIGKILL)
         own = _started(folder, java, jars, SETTINGS | dict(settings or {}))
         stack.callback(own.kill)
+        wake(own.bootstrap)
         yield KafkaBroker(own.bootstrap, own.about, managed=True, _own=own)
 
 
@@ -131,3 +158,31 @@ def _started(folder: Any, java: Any, jars: Any, settings: Mapping[str, str]) -> 
             continue
         return own
     raise AssertionError("unreachable")
+
+
+def wake(bootstrap: str) -> None:
+    """Wait until the broker answers about groups and about transactions. For each it makes a topic of its own when it is first asked, or
+    reads it when it comes up again: on a slow machine that takes seconds, which no test is about.
+
+    Raises:
+        ServiceUnavailableError: It did not in time.
+    """
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "ddpm-tests-wake", "enable.auto.commit": False})
+    try:
+        _until_answered(lambda: consumer.committed([TopicPartition("ddpm-tests-wake", 0)], timeout=30))
+    finally:
+        consumer.close()
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "ddpm-tests-wake"})
+    _until_answered(lambda: producer.init_transactions(30))
+
+
+def _until_answered(ask: Callable[[], object]) -> None:
+    until = time.monotonic() + SECONDS
+    while True:
+        try:
+            ask()
+            return
+        except KafkaException as error:
+            if time.monotonic() > until:
+                raise ServiceUnavailableError("Kafka", f"it answers, and serves no groups or no transactions: {error}") from None
+            time.sleep(0.05)  # Another process works; only its answers tell how far it is.

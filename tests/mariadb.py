@@ -21,9 +21,13 @@ from typing import Any
 
 import pymysql
 
-from tests.services import PASSWORD, START_SECONDS, ServiceUnavailableError, free_port
+from tests.services import PASSWORD, ServiceUnavailableError, free_port
 
 USER = "ddpm"
+START_SECONDS = 180.0
+INSTALL_SECONDS = 600.0
+SILENCE_SECONDS = 120
+"""After so long without an answer the server is taken for dead: longer than any statement of a test waits for a lock."""
 
 
 @dataclass
@@ -55,7 +59,14 @@ class MariaDbServer:
             password=PASSWORD,
             database=database,
             charset="utf8mb4",
-            **{"autocommit": True, "connect_timeout": 5, "init_command": "SET time_zone = '+00:00'", **more},
+            **{
+                "autocommit": True,
+                "connect_timeout": 20,
+                "read_timeout": SILENCE_SECONDS,
+                "write_timeout": SILENCE_SECONDS,
+                "init_command": "SET time_zone = '+00:00'",
+                **more,
+            },
         )
 
     def sql(self, statement: str, *, database: str | None = None) -> list[tuple[Any, ...]]:
@@ -79,7 +90,7 @@ class MariaDbServer:
         deadline = time.monotonic() + START_SECONDS
         while True:
             with contextlib.suppress(pymysql.Error):
-                self.connect().close()
+                self.connect(read_timeout=10).close()
                 return
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
@@ -96,10 +107,10 @@ class MariaDbServer:
             return
         process.send_signal(number)
         try:
-            process.wait(30)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(20)
+            process.wait(60)
 
 
 @contextlib.contextmanager
@@ -127,8 +138,16 @@ def _binary() -> Path:
 
 def _install() -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    patient = ["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=120"]
     for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "mariadb-server"]):
-        done = subprocess.run(["apt-get", *command], env=environment, capture_output=True, text=True, timeout=240, check=False)
+        done = subprocess.run(
+            ["apt-get", *patient, *command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_SECONDS,
+            check=False,
+        )
         if done.returncode:
             raise ServiceUnavailableError("MariaDB", (done.stderr.strip().splitlines() or ["apt-get failed"])[-1])
 
@@ -163,7 +182,7 @@ def _own_server(binary: Path, stack: contextlib.ExitStack) -> MariaDbServer:
         f"CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO '{USER}'@'%' WITH GRANT OPTION;\n"
     )
     first.chmod(0o644)
-    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False, timeout=60).stdout.strip()
     for attempt in range(3):
         port = free_port()
         server = MariaDbServer(port, version, _command(binary, folder, port), popen, folder / f"log-{attempt}")
@@ -201,7 +220,7 @@ def _release(guard: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(OSError):
         guard.stdin.write(b"stopped")
         guard.stdin.close()
-    guard.wait(30)
+    guard.wait(120)
 
 
 def _guard(folder: Path, last_words: Callable[[], bytes]) -> None:

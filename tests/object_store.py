@@ -16,20 +16,21 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.services import ServiceUnavailableError
+from tests.services import ServiceUnavailableError, free_port
 
 ACCESS_KEY = "ddpm-tests"
 SECRET_KEY = "ddpm-tests-s3cret"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
+BACK_SECONDS = 120.0
+"""How long a server that runs may fail to store or to hand out what it is to: it answers sooner than all its parts have found each other."""
 _PORTS = ("s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc")
 
 
@@ -68,7 +69,7 @@ class ObjectStoreServer:
         Args:
             path: `/bucket/key`, percent-encoded where that is needed.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body=body, headers=self._signed(method, path, body))
             response = connection.getresponse()
@@ -78,13 +79,32 @@ class ObjectStoreServer:
 
     def put(self, path: str, body: bytes) -> None:
         """Store an object: `bucket/key`."""
-        status, said = self.request("PUT", f"/{path}", body)
-        assert status == 200, said
+        self._until_it_says(f"/{path}", body, (200,))
 
     def create_bucket(self, name: str) -> None:
         """Make a bucket; it may be there already."""
-        status, said = self.request("PUT", f"/{name}")
-        assert status in (200, 409), said
+        self._until_it_says(f"/{name}", b"", (200, 409))
+
+    def until_it_has(self, objects: Mapping[str, bytes | None]) -> None:
+        """Wait until a server that was started anew hands out what it stored before: `bucket/key` -> its bytes, None for any."""
+        deadline = time.monotonic() + BACK_SECONDS
+        missing = dict(objects)
+        while missing:
+            assert time.monotonic() < deadline, f"the server has lost {sorted(missing)}"
+            for path, body in list(missing.items()):
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    status, found = self.request("GET", f"/{path}")
+                    if status == 200 and body in (None, found):
+                        del missing[path]
+            time.sleep(0.05)
+
+    def _until_it_says(self, path: str, body: bytes, expected: tuple[int, ...]) -> None:
+        """Store something. A server whose parts have not found each other yet, or lost each other for a moment, fails with 5xx."""
+        deadline = time.monotonic() + BACK_SECONDS
+        while (answer := self.request("PUT", path, body))[0] not in expected:
+            assert answer[0] >= 500, answer
+            assert time.monotonic() < deadline, answer
+            time.sleep(0.05)
 
     def start(self) -> None:
         """Start it and wait until it stores a bucket.
@@ -121,7 +141,7 @@ class ObjectStoreServer:
             with contextlib.suppress(OSError):
                 guard.stdin.write(b"keep")
                 guard.stdin.close()
-            guard.wait(30)
+            guard.wait(120)
 
     def _signed(self, method: str, path: str, body: bytes) -> dict[str, str]:
         """The headers of AWS' signature, version 4."""
@@ -195,11 +215,11 @@ def _server(weed: str, folder: Path) -> ObjectStoreServer:
 
 
 def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    """None of those that the system gives to clients: a server that is down for a moment finds them free again."""
+    found: list[int] = []
+    for _ in range(count):
+        found.append(free_port(but=tuple(found)))
+    return found
 
 
 def _guard(folder: Path, ports: list[int], command: list[str]) -> None:

@@ -31,6 +31,7 @@ class Proxy:
         fault: `commit_reply_lost`: the next COMMIT reaches the server, and its reply cuts the connection instead of arriving.
             `commit_lost`: the next COMMIT cuts the connection before the server sees it. Each happens once.
         skip_commits: How many COMMITs pass before the fault.
+        skip_bytes: How many bytes of clients, of all that it has seen, have to come by before a COMMIT counts for the fault.
         cut_after: Cut every connection when the client has sent so many bytes more; None means never. Happens once.
         refuse: Close new connections at once.
         delay: Seconds to hold back each piece from the client.
@@ -46,6 +47,7 @@ class Proxy:
         self.port = int(self._listener.getsockname()[1])
         self.fault: Fault | None = None
         self.skip_commits = 0
+        self.skip_bytes = 0
         self.cut_after: int | None = None
         self.refuse = False
         self.delay = 0.0
@@ -65,10 +67,10 @@ class Proxy:
         self._stopping.set()
         # A connection to itself wakes the thread that waits in accept.
         with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            socket.create_connection(("127.0.0.1", self.port), 10).close()
         self.cut()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(30)
         self._listener.close()
 
     def cut(self) -> None:
@@ -93,13 +95,24 @@ class Proxy:
             server.settimeout(None)
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            lost = threading.Event()
             with self._lock:
+                if self._stopping.is_set():  # What was open has been cut already.
+                    client.close()
+                    server.close()
+                    return
                 self._open += [client, server]
-                for source, target, pump in ((client, server, self._requests), (server, client, self._replies)):
-                    thread = threading.Thread(target=self._run, args=(pump, source, target, lost), name="proxy")
-                    self._threads.append(thread)
-                    thread.start()
+                self._threads.append(threading.Thread(target=self._pass_on, args=(client, server), name="proxy"))
+                self._threads[-1].start()
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        """Both ways until one of them ends. Closed only when nobody reads from them any more: the next connection gets their numbers."""
+        lost = threading.Event()
+        replies = threading.Thread(target=self._run, args=(self._replies, server, client, lost), name="proxy")
+        replies.start()
+        self._run(self._requests, client, server, lost)
+        replies.join()
+        client.close()
+        server.close()
 
     def _run(self, pump: Pump, source: socket.socket, target: socket.socket, lost: threading.Event) -> None:
         with contextlib.suppress(OSError):
@@ -114,13 +127,13 @@ class Proxy:
             self.sent += len(data)
             if data == self._commit:
                 self.commits += 1
-                self.skip_commits -= 1
-            if data == self._commit and self.skip_commits < 0:
-                if self.fault == "commit_lost":
-                    self._did()
-                    return
-                if self.fault == "commit_reply_lost":
-                    lost.set()
+                if self.sent >= self.skip_bytes:
+                    self.skip_commits -= 1
+                    if self.skip_commits < 0 and self.fault == "commit_lost":
+                        self._did()
+                        return
+                    if self.skip_commits < 0 and self.fault == "commit_reply_lost":
+                        lost.set()
             if self.cut_after is not None:
                 self.cut_after -= len(data)
                 if self.cut_after <= 0:
@@ -144,4 +157,3 @@ class Proxy:
 def _shut(end: socket.socket) -> None:
     with contextlib.suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
-    end.close()

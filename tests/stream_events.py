@@ -18,20 +18,38 @@ class EventProducer:
 
     Args:
         rate: Events per second; None is as fast as it goes.
+        halts: Numbers of events before which it waits for `go_on`, so that a test can act between two events.
     """
 
     def __init__(
-        self, bootstrap: str, topic: str, *, partitions: int, count: int, rate: float | None = None, seed: int = 1
+        self,
+        bootstrap: str,
+        topic: str,
+        *,
+        partitions: int,
+        count: int,
+        rate: float | None = None,
+        seed: int = 1,
+        halts: Sequence[int] = (),
     ) -> None:
         self.ids = [f"ev-{n:08}" for n in range(count)]
         self._topic = topic
         self._partitions = partitions
         self._rate = rate
         self._rng = random.Random(seed)
+        self._halts = frozenset(halts)
         self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True, "queue.buffering.max.messages": 500_000}
+            {
+                "bootstrap.servers": bootstrap,
+                "linger.ms": 5,
+                "enable.idempotence": True,
+                "queue.buffering.max.messages": 500_000,
+                "delivery.report.only.error": True,
+                "on_delivery": self._refused,
+            }
         )
         self._stop = threading.Event()
+        self._go_on = threading.Semaphore(0)
         self._errors: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, name="producer")
 
@@ -41,18 +59,33 @@ class EventProducer:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(60)
+        self.go_on(len(self._halts))
+        self._thread.join(120)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, well or not."""
+        return not self._thread.is_alive()
+
+    def go_on(self, times: int = 1) -> None:
+        """Let it pass the next of its halts."""
+        for _ in range(times):
+            self._go_on.release()
 
     def finish(self) -> None:
         """Wait until all of them are in the topic."""
-        self._thread.join(300)
+        self._thread.join(900)
         assert not self._thread.is_alive()
         assert not self._errors, self._errors
+
+    def _refused(self, error: object, _: object) -> None:
+        if error is not None:
+            self._errors.append(RuntimeError(f"an event was not delivered: {error}"))
 
     def _run(self) -> None:
         try:
             self._produce()
-            left = self._producer.flush(60)
+            left = self._producer.flush(600)
             assert left == 0, f"{left} events were not delivered"
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
             self._errors.append(error)
@@ -60,6 +93,9 @@ class EventProducer:
     def _produce(self) -> None:
         burst = 500
         for n, event_id in enumerate(self.ids):
+            if n in self._halts:
+                self._producer.flush(600)
+                self._go_on.acquire()
             if n % burst == 0:
                 self._producer.poll(0)
                 if self._rate is not None and self._stop.wait(burst / self._rate):

@@ -15,6 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "dead-letters.md").read_text()
 COMMANDS = [line for block in re.findall(r"^```\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE) for line in block.splitlines()]
 SHOWN_ADDRESS = "postgresql://localhost/shop"
 LENIENT = ("--max-reject-share", "100%")
+pytestmark = pytest.mark.timeout(1200)
 
 CODES = {
     "ddpm dlq replay --dry-run": 3,

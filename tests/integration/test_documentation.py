@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from tests.kafka import KafkaBroker
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +21,7 @@ NOT_HERE = ("pip ", "make ", 'eval "$(ddpm services', "ddpm services")
 """Lines that set up an environment: `make demo` is the first test below; wheels and plugins are tests/integration/test_third_party.py, services
 test_services_command.py."""
 TOPICS = ("events", "clicks", "events-dlq")
+pytestmark = pytest.mark.timeout(1800)
 
 
 def blocks(language: str) -> list[str]:
@@ -39,7 +42,7 @@ def shell(line: str, folder: Path, environment: Mapping[str, str] | None = None)
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=400,
         check=False,
     )
 

@@ -20,6 +20,7 @@ from tests.kafka import KafkaBroker
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("sources.md", "formats.md", "sinks.md")
+pytestmark = pytest.mark.timeout(900)
 SHOWN_ADDRESS = re.compile(r"postgresql://user@localhost/shop")
 SHOWN_BROKER = "localhost:9092"
 ROWS = pa.table(
@@ -74,7 +75,7 @@ def _fill(broker: KafkaBroker, topic: str) -> None:
     broker.delete_topic(topic)
     broker.create_topic(topic)
     producer.produce(topic, b'{"id": 1}')
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
 
 
 @pytest.mark.parametrize(("page", "name", "line"), examples(), ids=lambda value: value.removesuffix(".md").partition(" ")[0])
@@ -99,7 +100,7 @@ def test_the_example_runs(
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=400,
     )
 
     assert done.returncode == 0, done.stderr

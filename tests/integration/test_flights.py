@@ -22,6 +22,8 @@ import pytest
 from test_data.make_flights import INTEGERS, SHIPPED_ROWS, flights, flights_zip, write_avro
 
 ROWS = 336_776
+# The set is fetched, and written in four formats, which counts for the first test.
+pytestmark = pytest.mark.timeout(1800)
 DDPM = str(Path(sys.executable).with_name("ddpm"))
 
 
@@ -62,7 +64,7 @@ def sums(table: pa.Table) -> dict[str, int]:
 
 
 def ingest(*arguments: str) -> None:
-    done = subprocess.run([DDPM, "ingest", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([DDPM, "ingest", *arguments], capture_output=True, text=True, check=False, timeout=400)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
@@ -118,7 +120,7 @@ def by_pandas(packed: Path) -> dict[str, int]:
         "import json, pandas, sys; frame = pandas.read_csv(sys.argv[1]); numbers = frame.select_dtypes('number');"
         "print(json.dumps({'rows': len(frame)} | {name: int(numbers[name].sum()) for name in numbers}))"
     )
-    done = subprocess.run([python, "-c", read, str(packed)], capture_output=True, text=True, check=True)
+    done = subprocess.run([python, "-c", read, str(packed)], capture_output=True, text=True, check=True, timeout=400)
     return dict(json.loads(done.stdout))
 
 

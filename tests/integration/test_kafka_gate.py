@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
-from tests.kafka import KafkaBroker
-
-SECONDS = 60.0
+from tests.kafka import SECONDS, KafkaBroker
+from tests.kafka_groups import GroupView, committed_values
 
 
 @pytest.fixture
@@ -32,7 +30,7 @@ def consumer(broker: KafkaBroker, group: str, **settings: Any) -> Consumer:
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
-            "session.timeout.ms": 6000,
+            "session.timeout.ms": 45_000,
             "heartbeat.interval.ms": 500,
         }
         | settings
@@ -54,25 +52,6 @@ def produce(broker: KafkaBroker, topic: str, *values: bytes) -> None:
     assert plain.flush(SECONDS) == 0
 
 
-def everything(broker: KafkaBroker, topic: str) -> list[bytes]:
-    """What a consumer that reads committed records only sees, up to the end."""
-    return [value for message in until_the_end(broker, topic) if (value := message.value()) is not None]
-
-
-def until_the_end(broker: KafkaBroker, topic: str) -> Iterator[Message]:
-    with closing(consumer(broker, f"reader-of-{topic}")) as reader:
-        reader.assign([TopicPartition(topic, 0, 0)])
-        while True:
-            message = reader.poll(SECONDS)
-            assert message is not None, "the broker went silent before the end"
-            if (error := message.error()) is None:
-                yield message
-            elif error.code() == KafkaError._PARTITION_EOF:
-                return
-            else:
-                raise KafkaException(error)
-
-
 def test_an_aborted_transaction_is_invisible(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
     writer = producer(kafka_broker, f"tx-{kafka_topic}")
     for value, end in (
@@ -84,7 +63,7 @@ def test_an_aborted_transaction_is_invisible(kafka_broker: KafkaBroker, kafka_to
         writer.produce(kafka_topic, value)
         assert writer.flush(SECONDS) == 0  # It is in the log by now, so only its fate can hide it.
         end(SECONDS)
-    assert everything(kafka_broker, kafka_topic) == [b"first", b"last"]
+    assert committed_values(kafka_broker, kafka_topic) == [b"first", b"last"]
 
 
 def test_a_fenced_producer_cannot_commit(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
@@ -100,7 +79,7 @@ def test_a_fenced_producer_cannot_commit(kafka_broker: KafkaBroker, kafka_topic:
     heir.begin_transaction()
     heir.produce(kafka_topic, b"of the heir")
     heir.commit_transaction(SECONDS)
-    assert everything(kafka_broker, kafka_topic) == [b"of the heir"]
+    assert committed_values(kafka_broker, kafka_topic) == [b"of the heir"]
 
 
 def test_a_commit_with_an_old_generation_is_refused(kafka_broker: KafkaBroker, kafka_topic: str, group: str) -> None:
@@ -110,8 +89,11 @@ def test_a_commit_with_an_old_generation_is_refused(kafka_broker: KafkaBroker, k
         member.subscribe([kafka_topic])
         joined(member)
         old = member.consumer_group_metadata()
-        second.subscribe([kafka_topic])
-        while member.consumer_group_metadata() == old:
+        heard: list[list[TopicPartition]] = []  # Perhaps of no partition, but of the next generation.
+        second.subscribe([kafka_topic], on_assign=lambda _, partitions: heard.append(partitions))
+        until = time.monotonic() + SECONDS
+        while not heard:
+            assert time.monotonic() < until, "the second member does not join"
             member.poll(0.1)
             second.poll(0.1)
         writer = producer(kafka_broker, f"tx-{kafka_topic}")
@@ -136,12 +118,9 @@ def test_offsets_and_log_survive_sigkill(kafka_broker: KafkaBroker, kafka_topic:
         writer.send_offsets_to_transaction([TopicPartition(kafka_topic, 0, 2)], member.consumer_group_metadata(), SECONDS)
         writer.commit_transaction(SECONDS)
         kafka_broker.kill()
-    kafka_broker.start()
+        kafka_broker.start()
     # A commit is final before its markers are in each log: until the broker that came back has written them, readers wait.
-    deadline = time.monotonic() + SECONDS
-    while not (found := everything(kafka_broker, kafka_topic)) and time.monotonic() < deadline:
-        pass
-    assert found == [b"0", b"1", b"2"]
+    assert committed_values(kafka_broker, kafka_topic) == [b"0", b"1", b"2"]
     assert committed(kafka_broker, kafka_topic, group) == 2
 
 
@@ -166,15 +145,13 @@ def test_deleted_records_are_out_of_range(kafka_broker: KafkaBroker, kafka_topic
 
 def joined(member: Consumer) -> None:
     """Wait until it has its partitions."""
+    until = time.monotonic() + SECONDS
     while not member.assignment():
+        assert time.monotonic() < until, "the group gives the member no partition"
         member.poll(0.1)
 
 
 def committed(broker: KafkaBroker, topic: str, group: str) -> int | None:
     """The group's offset as the broker has it; None where it has none."""
-    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0)])
-    admin = broker.admin()  # It has to live until its answer is there.
-    found = admin.list_consumer_group_offsets([asked])[group].result(SECONDS)
-    assert found.topic_partitions is not None
-    offset = found.topic_partitions[0].offset
-    return None if offset < 0 else int(offset)
+    with GroupView(broker, group, topic) as view:
+        return view.offsets().get(0, (None, None))[0]

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from ddpm_core import Batch, BuildContext, ConfigError, Position, RetryableError, Sink
@@ -32,42 +32,12 @@ from ddpm_kafka.plugin import ddpm_sinks
 from ddpm_kafka.positions import TOPIC
 from ddpm_kafka.producer import Outbox
 from ddpm_kafka.sink import KafkaSink
-from tests.kafka import KafkaBroker
+from tests.kafka import SECONDS, KafkaBroker
+from tests.kafka_groups import committed_values, messages_of
 
 
 def topic_name() -> str:
     return f"sink-{uuid.uuid4().hex[:12]}"
-
-
-def read_all(broker: KafkaBroker, topic: str, *, isolation: str = "read_committed") -> list[Any]:
-    """Every message that a reader sees now: the library's own message objects, partition after partition."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": broker.bootstrap,
-            "group.id": "reader",
-            "enable.auto.commit": False,
-            "isolation.level": isolation,
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 10,
-            "auto.offset.reset": "earliest",
-        }
-    )
-    try:
-        found = consumer.list_topics(topic, timeout=10).topics[topic]
-        if found.error is not None:
-            return []
-        left = set(found.partitions)
-        consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
-        messages = []
-        while left:
-            for message in consumer.consume(10_000, 1.0):
-                if message.error() is None:
-                    messages.append(message)
-                elif message.error().code() == KafkaError._PARTITION_EOF:  # type: ignore[union-attr]
-                    left.discard(message.partition())
-        return messages
-    finally:
-        consumer.close()
 
 
 def made_sink(broker: KafkaBroker, topic: str, *, context: Mapping[str, Any] | None = None, **options: Any) -> Sink:
@@ -91,16 +61,25 @@ class TestConformance(SinkConformance):
         self.broker = kafka_broker
         return {"brokers": kafka_broker.bootstrap, "topic": topic_name()}
 
+    def build_sink(self, target_options: Mapping[str, Any]) -> Sink:
+        made = super().build_sink(target_options)
+        assert isinstance(made, KafkaSink)
+        self.sinks = [*getattr(self, "sinks", ()), made]
+        return made
+
     def read_rows(self, target_options: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [json.loads(message.value()) for message in read_all(self.broker, target_options["topic"])]
+        decided = not any(sink._outbox._began for sink in self.sinks)  # What a sink is writing stays open until it commits.
+        return [
+            json.loads(message.value() or b"") for message in messages_of(self.broker, target_options["topic"], decided=decided)
+        ]
 
 
 def rows(start: int, stop: int) -> Batch:
     return Batch(some_rows(start, stop))
 
 
-def read_ids(broker: KafkaBroker, topic: str, **how: Any) -> list[int]:
-    return [json.loads(message.value())["id"] for message in read_all(broker, topic, **how)]
+def read_ids(broker: KafkaBroker, topic: str, *, decided: bool = True) -> list[int]:
+    return [json.loads(message.value() or b"")["id"] for message in messages_of(broker, topic, decided=decided)]
 
 
 class Ingest:
@@ -115,11 +94,11 @@ class Ingest:
 
     def finish(self) -> None:
         process = self.start()
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors.decode()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_killed_at_random_moments_the_topic_holds_every_row_once(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
     """`DDPM_KILLS` for the number of kills, `DDPM_KILLS_SEED` for the moments of an earlier run."""
     records, kills = 20_000, int(os.environ.get("DDPM_KILLS", "4"))
@@ -132,15 +111,20 @@ def test_killed_at_random_moments_the_topic_holds_every_row_once(kafka_broker: K
     kafka_broker.create_topic(topic, partitions=3)
     mark, between = HighMark(kafka_broker), 0
     for number in range(kills):
-        before = mark.of(topic)
+        # Until it has sent something, or until the decided part has grown twice: by what the one before left open, and by a commit.
+        # And a random moment more.
+        committed = number % 2 == 1
+        before = mark.of(topic, committed=committed)
         process = load.start()
-        # Until it has sent something, committed or not, and a random moment more.
-        while process.poll() is None and mark.of(topic) == before:
+        moves = 2 if committed else 1
+        while process.poll() is None and moves:
             wait_at_most(process, 0.005)
+            if (now := mark.of(topic, committed=committed)) != before:
+                before, moves = now, moves - 1
         wait_at_most(process, rng.uniform(0, 0.15))
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=30)
-        seen = read_ids(kafka_broker, topic)
+        process.communicate(timeout=120)
+        seen = read_ids(kafka_broker, topic, decided=False)
         assert len(seen) == len(set(seen)), "a row is there twice"
         between += 0 < len(seen) < records
         print(f"kill {number + 1}: {len(seen):,} rows were there")
@@ -157,18 +141,20 @@ def test_killed_at_random_moments_the_topic_holds_every_row_once(kafka_broker: K
 
 
 class HighMark:
-    """How far a topic's first partition goes, decided or not."""
+    """How far a topic's first partition goes: all that was sent, or what is committed."""
 
     def __init__(self, broker: KafkaBroker) -> None:
         self._admin = broker.admin()
 
-    def of(self, topic: str) -> int:
-        place = TopicPartition(topic, 0)
+    def of(self, topic: str, *, committed: bool) -> int:
+        place, until = TopicPartition(topic, 0), time.monotonic() + SECONDS
+        isolation = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         while True:
             latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-            asked = self._admin.list_offsets({place: latest}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
-            with contextlib.suppress(KafkaException):  # A topic that was made just now has no leader yet.
-                return int(asked[place].result(10).offset)
+            try:
+                return int(self._admin.list_offsets({place: latest}, isolation_level=isolation)[place].result(90).offset)
+            except KafkaException:  # A topic that was made just now has no leader yet.
+                assert time.monotonic() < until, f"{topic} has no leader"
 
 
 def wait_at_most(process: subprocess.Popen[bytes], seconds: float) -> None:
@@ -183,9 +169,9 @@ def test_two_ingests_of_a_file_write_each_row_once_with_its_key(kafka_broker: Ka
     load.command += ["-o", "sink.key=user", "-o", "sink.min_partitions=4", "-o", "sink.compression=gzip"]
     load.finish()
     load.finish()
-    messages = read_all(kafka_broker, topic)
-    assert sorted(json.loads(message.value())["id"] for message in messages) == list(range(500))
-    assert all(message.key() == str(json.loads(message.value())["user"]).encode() for message in messages)
+    messages = messages_of(kafka_broker, topic)
+    assert sorted(json.loads(message.value() or b"")["id"] for message in messages) == list(range(500))
+    assert all(message.key() == str(json.loads(message.value() or b"")["user"]).encode() for message in messages)
     assert len({(message.key(), message.partition()) for message in messages}) == 7, "a key is in more than one partition"
 
 
@@ -232,7 +218,7 @@ def test_key_headers_and_time_of_a_message(kafka_broker: KafkaBroker) -> None:
     assert [(r.index, r.reason) for r in sink.write(Batch(data))] == [(2, "no_key")]
     sink.commit({"p": Position(3)}, [])
     sink.close()
-    found = [(m.key(), m.headers(), m.timestamp()[1]) for m in read_all(kafka_broker, topic)]
+    found = [(m.key(), m.headers(), m.timestamp()[1]) for m in messages_of(kafka_broker, topic)]
     assert found == [
         (b'{"user":"a","n":1}', [("origin", b"shop"), ("trace", b"t")], 1795262400000),
         (b'{"user":null,"n":2}', [("origin", b"shop")], 1795262400000),
@@ -259,8 +245,10 @@ def test_looking_makes_nothing(kafka_broker: KafkaBroker, caplog: pytest.LogCapt
     sink.inspect()
     sink.close()
     where = f"Kafka at {kafka_broker.bootstrap}"
-    assert [record.getMessage() for record in caplog.records] == [f"topic {topic} does not exist at {where} yet: a run creates it"]
-    assert topic not in kafka_broker.admin().list_topics(timeout=10).topics
+    # What the client's library says of its connections depends on the moment.
+    said = [record.getMessage() for record in caplog.records if record.name == "ddpm.kafka.sink"]
+    assert said == [f"topic {topic} does not exist at {where} yet: a run creates it"]
+    assert topic not in kafka_broker.admin().list_topics(timeout=60).topics
     refused = made_sink(kafka_broker, compacted)
     with pytest.raises(ConfigError, match=f"^topic {compacted} is compacted, so its messages need a key\n"):
         refused.inspect()
@@ -289,11 +277,11 @@ def test_who_died_in_the_middle_of_its_commit_is_ended_by_the_next_one_at_once(k
     dead.write(rows(0, 5))
     ((key, value),) = dead._kept.position_messages({"p": Position(5)})
     dead._outbox.send(TOPIC, [value], [key], partition=dead._kept.partition)
-    dead._outbox.flush(10, "the positions")
+    dead._outbox.flush(90, "the positions")
     following.open()
     began = time.monotonic()
     assert following.claim(["p"]) == {}
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     following.write(rows(0, 5))
     following.commit({"p": Position(5)}, [])
     following.close()
@@ -314,26 +302,35 @@ def frozen(broker: KafkaBroker) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def cancelled(outbox: Outbox, call: Callable[[], object]) -> tuple[BaseException | None, float]:
-    """What a call raises that is cancelled after a second, and the seconds that it and taking back take from then on."""
+def cancelled(outbox: Outbox, call: Callable[[], object], *, opens: bool) -> tuple[BaseException | None, float]:
+    """What a call raises that is cancelled after a second, and the seconds that it and taking back take from then on.
+
+    Args:
+        outbox: Whose.
+        call: The call.
+        opens: It is `open`, which begins by forgetting that anything was cancelled.
+    """
     raised: list[BaseException] = []
+    watch = outbox._watch
 
     def work() -> None:
         try:
             call()
         except BaseException as error:  # noqa: BLE001 - handed to the test
             raised.append(error)
-        outbox.abort()
-        outbox.abort(2.0)
+        outbox.abort(60.0)  # As long as that is, after it was cancelled it is short.
         outbox.drop()
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
+    until = time.monotonic() + 60
+    while opens and outbox._watch is watch and time.monotonic() < until:
+        time.sleep(0.01)  # Another thread works.
     thread.join(1.0)
     assert thread.is_alive(), f"it did not wait: {raised}"
     began = time.monotonic()
     outbox.cancel()
-    thread.join(70)
+    thread.join(150)
     assert not thread.is_alive()
     return (raised[0] if raised else None), time.monotonic() - began
 
@@ -349,23 +346,23 @@ def test_a_call_that_is_cancelled_while_the_broker_is_frozen_returns_and_nothing
     outbox = Outbox(ConnectionOptions(brokers=broker.bootstrap), {}, transactional_id=f"id-{topic}")
     outbox.open()
     outbox.send(topic, [b"lost"])
-    outbox.flush(10, "it")
+    outbox.flush(90, "it")
     with frozen(broker):
         call = outbox.open if what == "open" else lambda: outbox.commit(offsets, consumer.consumer_group_metadata())
-        error, seconds = cancelled(outbox, call)
+        error, seconds = cancelled(outbox, call, opens=what == "open")
         assert isinstance(error, RetryableError), error
         assert "was interrupted" in str(error)
-        assert seconds < 3
+        assert seconds < 20, "a call that is not cancelled takes a minute, ours with all that follows 2 seconds"
     outbox.open()  # Ends what the other producer of this id had begun.
-    seen = [message.value() for message in read_all(broker, topic)]
+    seen = committed_values(broker, topic)
     # The broker may have had the request for the commit, and act upon it when it wakes up; never so without one.
     assert seen in ([], [b"lost"]) if what == "commit" else seen == []
-    assert consumer.committed([TopicPartition(topic, 0)], timeout=10)[0].offset < 0
+    assert consumer.committed([TopicPartition(topic, 0)], timeout=90)[0].offset < 0
     outbox.send(topic, [b"again"])
     outbox.commit([TopicPartition(topic, 0, 8)], consumer.consumer_group_metadata())
     outbox.drop()
-    assert [message.value() for message in read_all(broker, topic)] == [*seen, b"again"]
-    assert consumer.committed([TopicPartition(topic, 0)], timeout=10)[0].offset == 8
+    assert committed_values(broker, topic) == [*seen, b"again"]
+    assert consumer.committed([TopicPartition(topic, 0)], timeout=90)[0].offset == 8
     consumer.close()
 
 
@@ -401,9 +398,9 @@ def test_a_producer_that_was_given_up_does_not_delay_the_end_of_its_process(kafk
         assert process.stdout is not None
         assert process.stdout.readline() == b"given up\n"
         began = time.monotonic()
-        assert process.wait(70) == 0
-        assert time.monotonic() - began < 3
-        process.communicate()
+        assert process.wait(150) == 0
+        assert time.monotonic() - began < 20, "the library's own good-bye takes a minute"
     finally:
         os.kill(pid, signal.SIGCONT)
         process.kill()
+        process.communicate(timeout=60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,8 +17,8 @@ from ddpm_kafka.connection import OFFSETS_KEPT, SharedKafka
 from ddpm_kafka.connection_options import ConnectionOptions
 from ddpm_kafka.sink import KafkaSink, build
 from ddpm_kafka.sink_options import KafkaSinkOptions
-from tests.kafka import KafkaBroker
-from tests.kafka_groups import GroupView
+from tests.kafka import SECONDS, KafkaBroker
+from tests.kafka_groups import GroupView, committed_values
 
 Make = Callable[..., Sink]
 
@@ -41,12 +42,14 @@ class Group:
                 "group.id": self.name,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                "session.timeout.ms": 6000,
+                "session.timeout.ms": 45_000,  # A machine that stands still for some seconds costs no member its place.
             }
         )
         self._made.append(consumer)
         consumer.subscribe([self.source])
+        until = time.monotonic() + SECONDS
         while not consumer.assignment():
+            assert time.monotonic() < until, "the group gives the member no partition"
             for other in self._made:
                 if isinstance(other, Consumer):
                     other.poll(0.05)
@@ -73,15 +76,7 @@ class Group:
             return group.offsets()
 
     def ids(self) -> list[int]:
-        consumer = Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": "reader", "enable.partition.eof": True})
-        consumer.assign([TopicPartition(self.target, 0, 0)])
-        found: list[int] = []
-        while True:
-            for message in consumer.consume(1000, 1.0):
-                if message.error() is not None:
-                    consumer.close()
-                    return found
-                found.append(json.loads(message.value() or b"")["id"])
+        return [json.loads(value)["id"] for value in committed_values(self.broker, self.target)]
 
     def close(self) -> None:
         for one in self._made:
@@ -136,7 +131,7 @@ def test_what_a_frozen_member_had_begun_is_ended_when_its_partition_is_claimed(g
     frozen.claim([group.first])
     frozen.write(rows(0, 5))
     frozen._outbox._producer.send_offsets_to_transaction(  # type: ignore[union-attr]
-        [TopicPartition(group.source, 0, 5)], member.consumer_group_metadata(), 10
+        [TopicPartition(group.source, 0, 5)], member.consumer_group_metadata(), 90
     )
     assert successor.claim([group.first]) == {}
     successor.write(rows(0, 5))
@@ -195,7 +190,7 @@ class Lossy:
 
     def commit_transaction(self, seconds: float) -> None:
         if self._reply:
-            self._producer.commit_transaction(10)
+            self._producer.commit_transaction(90)
         raise KafkaException(KafkaError(KafkaError._TRANSPORT, "the connection broke off"))
 
 

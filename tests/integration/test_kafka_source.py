@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import NewPartitions
 
 from ddpm_core import (
     Assigned,
@@ -40,11 +41,12 @@ from ddpm_core.services.kafka_jars import find_jars
 from ddpm_core.services.ports import free_port
 from ddpm_core.testing import SourceConformance
 from ddpm_core.testing.source_bench import Content, SourceCapabilities
+from ddpm_kafka import connection, source_leaving, source_offsets
 from ddpm_kafka.connection import OFFSETS_KEPT
 from ddpm_kafka.source import KafkaSource
 from ddpm_kafka.source_options import KafkaSourceOptions
 from tests.kafka import KafkaBroker
-from tests.kafka_groups import GroupView
+from tests.kafka_groups import GroupView, until_decided
 from tests.services import ServiceUnavailableError
 
 ENDLESS: Mapping[str, Any] = {"bounds": None}
@@ -81,7 +83,8 @@ class Reader:
         match item:
             case Assigned(partitions):
                 self.assigned += partitions
-                self.source.seek({name: at for name, at in self.known.items() if name in partitions})
+                # Not by going through `known`, which another member may add to at this moment.
+                self.source.seek({name: self.known[name] for name in partitions if name in self.known})
             case Messages():
                 self.pieces.append(item)
                 self.got += zip(item.partitions, item.offsets, item.values, strict=True)
@@ -89,7 +92,12 @@ class Reader:
             case EndOfSource():
                 self.ended = True
 
-    def until(self, enough: Callable[[], bool], seconds: float = 30.0) -> Reader:
+    @property
+    def live(self) -> list[str]:
+        """The partitions whose messages are handed out. From any thread."""
+        return sorted(part.name for part in list(self.source._parts.by_name.values()) if part.live)
+
+    def until(self, enough: Callable[[], bool], seconds: float = 120.0) -> Reader:
         """Read until this is so."""
         end = time.monotonic() + seconds
         while not enough():
@@ -111,10 +119,21 @@ class Reader:
 
 
 def produce(broker: KafkaBroker, topic: str, values: Sequence[bytes | None], **more: Any) -> None:
-    client = Producer({"bootstrap.servers": broker.bootstrap, "queue.buffering.max.messages": 2_000_000})
+    """Put these into the topic, as one batch if they are few."""
+    failures: list[KafkaError] = []
+    client = Producer(
+        {
+            "bootstrap.servers": broker.bootstrap,
+            "queue.buffering.max.messages": 2_000_000,
+            "linger.ms": 60_000,  # `flush` sends at once what is there.
+            "delivery.report.only.error": True,
+            "on_delivery": lambda error, _: failures.append(error),
+        }
+    )
     for value in values:
         client.produce(topic, value, **more)
-    assert client.flush(60) == 0
+    left = client.flush(120)
+    assert (left, failures) == (0, [])
 
 
 def numbered(count: int, start: int = 0) -> list[bytes | None]:
@@ -129,12 +148,21 @@ def group_offsets(broker: KafkaBroker, topic: str) -> dict[int, int]:
 
 def add_partitions(broker: KafkaBroker, topic: str, count: int) -> None:
     admin = broker.admin()
-    admin.create_partitions([NewPartitions(topic, count)])[topic].result(20)
+    admin.create_partitions([NewPartitions(topic, count)])[topic].result(90)
+    broker.wait_for(topic, count)
 
 
 def delete_below(broker: KafkaBroker, topic: str, offset: int) -> None:
     admin, point = broker.admin(), TopicPartition(topic, 0, offset)
-    admin.delete_records([point])[point].result(20)
+    admin.delete_records([point])[point].result(90)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing waits for as long as brokers need to take the last offsets and the good-bye. In a user's hands it gives up after seconds."""
+    monkeypatch.setattr(source_offsets, "PATIENCE", 60.0)
+    monkeypatch.setattr(source_leaving, "GIVING_UP", 60.0)
+    monkeypatch.setattr(source_leaving, "CLOSING", 60.0)
 
 
 class TestKafkaSourceKeepsTheContract(SourceConformance):
@@ -164,23 +192,36 @@ def test_a_topic_that_is_not_there_is_a_config_error(kafka_broker: KafkaBroker) 
     )
 
 
+@pytest.mark.parametrize("context", [ENDLESS, {}], ids=["endless", "bounded"])
+def test_a_pattern_that_matches_no_topic_is_said(
+    kafka_broker: KafkaBroker, context: Mapping[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with Reader(kafka_broker, "^nothing-like-it", context={"pipeline": "of-nothing", **context}) as reader:
+        if context == {}:
+            reader.end()
+    said = [record.getMessage() for record in caplog.records if record.name == "ddpm.kafka.source"]
+    assert said == [f"no topic of Kafka at {kafka_broker.bootstrap} matches ^nothing-like-it yet"]
+
+
 def test_looking_makes_and_joins_nothing(kafka_broker: KafkaBroker, kafka_topic: str, caplog: pytest.LogCaptureFixture) -> None:
     missing = f"missing-{kafka_topic}"
     for topics, options in ((kafka_topic, {}), (f"{missing},{kafka_topic}", {"min_partitions": 3}), ("^nothing-like-it", {})):
         source = Reader(kafka_broker, topics, **options).source
         source.inspect()
         source.close()
-    assert [record.getMessage() for record in caplog.records] == [
+    # What the client's library says of its connections depends on the moment.
+    assert [record.getMessage() for record in caplog.records if record.name == "ddpm.kafka.topics"] == [
         f"topic {missing} does not exist at Kafka at {kafka_broker.bootstrap} yet: a run creates it, with 3 partitions",
         f"topic {kafka_topic} has too few partitions, 1: a run adds some, up to 3",
         f"no topic of Kafka at {kafka_broker.bootstrap} matches ^nothing-like-it yet",
     ]
     with pytest.raises(ConfigError, match=f"^topic {missing}: Kafka at {kafka_broker.bootstrap} has no such topic"):
         Reader(kafka_broker, missing).source.inspect()
-    known = kafka_broker.admin().list_topics(timeout=10).topics
+    admin = kafka_broker.admin()  # It has to live until its answer is there.
+    known = admin.list_topics(timeout=60).topics
     assert missing not in known
     assert len(known[kafka_topic].partitions) == 1
-    groups = kafka_broker.admin().list_consumer_groups().result(10).valid
+    groups = admin.list_consumer_groups().result(90).valid
     assert f"of-{kafka_topic}" not in {group.group_id for group in groups}
 
 
@@ -189,7 +230,7 @@ def test_topics_are_created_and_grown_to_min_partitions(kafka_broker: KafkaBroke
     for count in (2, 5, 3):
         with Reader(kafka_broker, topic, min_partitions=count, replication=1):
             pass
-        assert len(kafka_broker.admin().list_topics(topic, timeout=10).topics[topic].partitions) == max(2, 5 if count != 2 else 2)
+        assert len(kafka_broker.admin().list_topics(topic, timeout=60).topics[topic].partitions) == max(2, 5 if count != 2 else 2)
     kafka_broker.delete_topic(topic)
 
 
@@ -212,7 +253,7 @@ def test_an_empty_topic_is_waited_at_or_ends(kafka_broker: KafkaBroker, kafka_to
     with Reader(kafka_broker, kafka_topic, context={}) as bounded:
         assert bounded.end().got == []
     with Reader(kafka_broker, kafka_topic) as endless:
-        endless.until(lambda: bool(endless.source._parts.live))
+        endless.until(lambda: bool(endless.live))
         produce(kafka_broker, kafka_topic, [b"late"])
         assert endless.messages(1).values == [b"late"]
 
@@ -221,23 +262,25 @@ def test_a_bounded_run_ends_behind_markers_of_transactions_and_what_was_taken_ba
     kafka_broker: KafkaBroker, kafka_topic: str
 ) -> None:
     client = Producer({"bootstrap.servers": kafka_broker.bootstrap, "transactional.id": f"of-{kafka_topic}"})
-    client.init_transactions(30)
+    client.init_transactions(90)
     for values, fine in (([b"a", b"b"], True), ([b"x", b"y"], False)):
         client.begin_transaction()
         for value in values:
             client.produce(kafka_topic, value)
-        client.flush(30)
-        client.commit_transaction(30) if fine else client.abort_transaction(30)
+        assert client.flush(90) == 0
+        client.commit_transaction(90) if fine else client.abort_transaction(90)
+    until_decided(kafka_broker, kafka_topic)
     name = f"kafka:{kafka_topic}/0"
     with Reader(kafka_broker, kafka_topic, context={}) as reader:
         assert reader.end().values == [b"a", b"b"]
     assert reader.known[name].offset == 6  # Two messages, a marker, two that were taken back, a marker.
     client.begin_transaction()
     client.produce(kafka_topic, b"open")
-    client.flush(30)
+    assert client.flush(90) == 0
     with Reader(kafka_broker, kafka_topic, reader.known, context={}) as again:
         assert again.end().values == []  # What is not decided yet is for a later run.
-    client.commit_transaction(30)
+    client.commit_transaction(90)
+    until_decided(kafka_broker, kafka_topic)
     with Reader(kafka_broker, kafka_topic, reader.known, context={}) as later:
         assert later.end().values == [b"open"]
 
@@ -281,6 +324,7 @@ def test_a_bounded_run_refuses_beside_the_live_pipeline(kafka_broker: KafkaBroke
             beside.end()
 
 
+@pytest.mark.usefixtures("patient")
 def test_without_positions_at_a_sink_the_group_is_where_the_next_run_goes_on(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
     context = {"positions_kept": False}
     for round_, endless in enumerate((True, False, True)):
@@ -292,6 +336,7 @@ def test_without_positions_at_a_sink_the_group_is_where_the_next_run_goes_on(kaf
     assert group_offsets(kafka_broker, kafka_topic) == {0: 300}
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_gauge_never_moves_a_source_whose_sink_keeps_positions(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
     produce(kafka_broker, kafka_topic, numbered(10))
     with Reader(kafka_broker, kafka_topic) as reader:
@@ -310,12 +355,14 @@ def test_a_sink_learns_who_we_are_in_the_group_though_the_source_does_nothing_bu
     shared: dict[str, Any] = {OFFSETS_KEPT: True}
     with Reader(kafka_broker, kafka_topic, context={**ENDLESS, "shared": shared}) as reader:
         assert shared["kafka"].group_metadata() is None
-        reader.until(lambda: bool(reader.source._parts.live))
+        reader.until(lambda: bool(reader.live))
         found: list[object] = []
         sink = threading.Thread(target=lambda: found.extend(shared["kafka"].group_metadata() for _ in range(100)), daemon=True)
         sink.start()
-        for _ in range(3):
+        for _ in range(30):  # Who is kept out by each of them has had 30 answers by then.
             reader.source.read(0.3)
+            if not sink.is_alive():
+                break
         assert len(found) == 100
         assert None not in found
     assert shared["kafka"].group_metadata() is None
@@ -335,6 +382,7 @@ def test_offsets_that_a_sink_keeps_are_left_alone(kafka_broker: KafkaBroker, kaf
     assert detail["start"] == 10, "every sink has what is before"
 
 
+@pytest.mark.usefixtures("patient")
 def test_where_a_pipeline_began_at_the_end_is_for_the_sink_to_remember_that_keeps_the_offsets(kafka_broker: KafkaBroker) -> None:
     """Nothing came: a position all the same. One of two sinks knows none: it gets all that came since."""
     topic = kafka_broker.create_topic(partitions=2)
@@ -347,7 +395,8 @@ def test_where_a_pipeline_began_at_the_end_is_for_the_sink_to_remember_that_keep
     admin = kafka_broker.admin()
     kept = [TopicPartition(topic, n, at, json.dumps(dict(first.known[f"kafka:{topic}/{n}"].detail))) for n, at in ((0, 12), (1, 0))]
     group = f"of-{topic}"
-    admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, kept)])[group].result(20)
+    taken = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, kept)])[group].result(90)
+    assert [point.error for point in taken.topic_partitions] == [None, None]
     produce(kafka_broker, topic, numbered(5, 10), partition=0)
     add_partitions(kafka_broker, topic, 3)
     with Reader(kafka_broker, topic, start="latest", context=context) as ready:
@@ -358,9 +407,10 @@ def test_where_a_pipeline_began_at_the_end_is_for_the_sink_to_remember_that_keep
     kafka_broker.delete_topic(topic)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_sink_that_is_added_does_not_make_a_pipeline_skip_what_is_on_its_way(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
     with Reader(kafka_broker, kafka_topic, start="latest") as reader:
-        reader.until(lambda: bool(reader.source._parts.live))
+        reader.until(lambda: bool(reader.live))
         produce(kafka_broker, kafka_topic, numbered(10))
         reader.messages(10).source.commit(dict(reader.known))
     produce(kafka_broker, kafka_topic, numbered(5, 10))
@@ -369,10 +419,11 @@ def test_a_sink_that_is_added_does_not_make_a_pipeline_skip_what_is_on_its_way(k
 
 
 def test_a_paused_partition_goes_on_at_once_where_it_stood(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
-    produce(kafka_broker, kafka_topic, numbered(50_000))
+    produce(kafka_broker, kafka_topic, numbered(200_000))
+    waits = []
     with Reader(kafka_broker, kafka_topic) as reader:
         reader.messages(100)
-        for _ in range(3):
+        for _ in range(15):
             count = len(reader.got)
             reader.source.pause(reader.assigned)
             for _ in range(5):
@@ -380,8 +431,10 @@ def test_a_paused_partition_goes_on_at_once_where_it_stood(kafka_broker: KafkaBr
             reader.source.resume(reader.assigned)
             began = time.monotonic()
             reader.messages(count + 1)
-            assert time.monotonic() - began < 0.7, "the client's own resume takes a second"
-        assert reader.messages(50_000).values == numbered(50_000)
+            waits.append(time.monotonic() - began)
+        assert reader.messages(200_000).values == numbered(200_000)
+    # The client's own resume takes a second in most rounds, ours in none; a machine that stands still in some does not count.
+    assert sum(wait > 0.7 for wait in waits) <= 3, waits
 
 
 def test_partitions_handed_out_again_begin_where_the_answer_says(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
@@ -396,12 +449,13 @@ def test_partitions_handed_out_again_begin_where_the_answer_says(kafka_broker: K
     assert reader.values == numbered(10) + numbered(3, 7)
 
 
+@pytest.mark.usefixtures("patient")
 def test_latest_is_remembered_though_nothing_came(kafka_broker: KafkaBroker) -> None:
     """A pipeline that began at the end and was stopped before a message came gets what came while it was away."""
     topic = kafka_broker.create_topic(partitions=2)
     produce(kafka_broker, topic, numbered(10), partition=0)
     with Reader(kafka_broker, topic, start="latest") as first:
-        first.until(lambda: len(first.source._parts.live) == 2)
+        first.until(lambda: len(first.live) == 2)
         assert first.got == []
     produce(kafka_broker, topic, [b"while away"], partition=1)
     add_partitions(kafka_broker, topic, 3)
@@ -414,7 +468,7 @@ def test_latest_is_remembered_though_nothing_came(kafka_broker: KafkaBroker) -> 
 def test_partitions_added_while_running_are_read_from_their_beginning(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
     produce(kafka_broker, kafka_topic, [b"old"])
     with Reader(kafka_broker, kafka_topic, start="latest", client={"topic.metadata.refresh.interval.ms": 500}) as reader:
-        reader.until(lambda: bool(reader.source._parts.live))
+        reader.until(lambda: bool(reader.live))
         add_partitions(kafka_broker, kafka_topic, 2)
         produce(kafka_broker, kafka_topic, [b"before it was seen"], partition=1)
         assert reader.messages(1).values == [b"before it was seen"]
@@ -524,6 +578,9 @@ def test_a_damaged_batch_is_a_named_error_and_nothing_behind_it_is_read(kafka_br
 
 # The group.
 
+SURE = {"session.timeout.ms": 45_000}
+"""A machine that stands still for some seconds costs no member its place."""
+
 
 class Member(threading.Thread):
     """One process of a pipeline: all members share what the sink holds. A batch lands only if this member still has the partition."""
@@ -560,12 +617,14 @@ class Member(threading.Thread):
 
     def stop(self) -> None:
         self.stopping.set()
-        self.join(20)
+        self.join(120)
         assert not self.is_alive()
         if self.error is not None:
             raise self.error
 
 
+@pytest.mark.timeout(1200)
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_members_come_and_go_and_every_message_lands_once_in_order(kafka_broker: KafkaBroker, protocol: str) -> None:
     topic = kafka_broker.create_topic(partitions=6)
@@ -578,7 +637,7 @@ def test_members_come_and_go_and_every_message_lands_once_in_order(kafka_broker:
         while not done.is_set():
             for _ in range(200):
                 client.produce(topic, b"x", partition=next(sent) % 6)
-            client.flush(10)
+            client.flush(60)
             done.wait(0.01)
 
     producing = threading.Thread(target=keep_producing, daemon=True)
@@ -587,12 +646,10 @@ def test_members_come_and_go_and_every_message_lands_once_in_order(kafka_broker:
 
     def settled() -> bool:
         """All partitions have an owner, and each member has its share."""
-        return sorted(len(m.reader.source._parts.live) for m in members) == sorted(
-            len(range(6)[n :: len(members)]) for n in range(len(members))
-        )
+        return sorted(len(m.reader.live) for m in members) == sorted(len(range(6)[n :: len(members)]) for n in range(len(members)))
 
     def wait_until(fine: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + 40
+        end = time.monotonic() + 120
         while not fine():
             assert all(member.error is None for member in members), [member.error for member in members]
             assert time.monotonic() < end, what
@@ -601,7 +658,7 @@ def test_members_come_and_go_and_every_message_lands_once_in_order(kafka_broker:
     try:
         for step in ("join", "join", "join", "leave", "join", "leave", "leave"):
             if step == "join":
-                members.append(Member(kafka_broker, topic, sink, landed, protocol=protocol))
+                members.append(Member(kafka_broker, topic, sink, landed, protocol=protocol, client=SURE))
                 members[-1].start()
             else:
                 members.pop(0).stop()
@@ -610,7 +667,8 @@ def test_members_come_and_go_and_every_message_lands_once_in_order(kafka_broker:
             wait_until(lambda before=before: len(landed) > before + 1000, "nothing lands any more")  # type: ignore[misc]
     finally:
         done.set()
-        producing.join(20)
+        producing.join(120)
+    assert not producing.is_alive()
     total = next(sent)
     wait_until(lambda: len(landed) >= total, "messages are missing")
     for member in members:
@@ -626,20 +684,22 @@ def test_members_come_and_go_and_every_message_lands_once_in_order(kafka_broker:
     kafka_broker.delete_topic(topic)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_named_instance_comes_back_without_moving_a_partition(kafka_broker: KafkaBroker) -> None:
     topic = kafka_broker.create_topic(partitions=4)
     sink: Positions = {}
-    other = Member(kafka_broker, topic, sink, [], instance="other")
+    other = Member(kafka_broker, topic, sink, [], instance="other", client=SURE)
     other.start()
-    with Reader(kafka_broker, topic, sink, instance="me") as first:
-        first.until(lambda: len(first.source._parts.live) == 2 and len(other.mine) == 2)
-    moves = len(other.drained)
+    with Reader(kafka_broker, topic, sink, instance="me", client=SURE) as first:
+        first.until(lambda: len(first.live) == 2 and len(other.mine) == 2)
+        held = first.live  # Who came first had all of them for a while.
+    moves = len(other.drained), len(other.reader.assigned)
     began = time.monotonic()
-    with Reader(kafka_broker, topic, sink, instance="me") as again:
-        again.until(lambda: len(again.source._parts.live) == 2)
-        assert time.monotonic() - began < 5
-    assert sorted(again.assigned) == sorted(first.assigned)
-    assert len(other.drained) == moves
+    with Reader(kafka_broker, topic, sink, instance="me", client=SURE) as again:
+        again.until(lambda: len(again.live) == 2)
+        assert time.monotonic() - began < 30, "it waited until the group had given up the first one"
+        assert (again.live, sorted(again.assigned)) == (held, held)
+    assert (len(other.drained), len(other.reader.assigned)) == moves
     other.stop()
     kafka_broker.delete_topic(topic)
 
@@ -670,25 +730,33 @@ def test_a_broker_that_was_killed_costs_a_wait_and_nothing_else(kafka_broker: Ka
         finally:
             kafka_broker.start()
         produce(kafka_broker, kafka_topic, numbered(100, 100))
-        assert reader.until(lambda: len(reader.got) >= 200, 90).values == numbered(200)
+        assert reader.messages(200).values == numbered(200)
 
 
 def test_closing_takes_seconds_though_the_broker_does_not_answer(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
-    if kafka_broker.pid is None:
+    pid = kafka_broker.pid
+    if pid is None:
         pytest.skip("the broker is not ours to stop")
     produce(kafka_broker, kafka_topic, numbered(10))
     reader = Reader(kafka_broker, kafka_topic)
     reader.source.open()
     reader.messages(10).source.commit(dict(reader.known))
-    os.kill(kafka_broker.pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGSTOP)
     try:
         began = time.monotonic()
         reader.source.close()
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 15, "the library's own close takes a minute; ours 6 seconds"
     finally:
-        os.kill(kafka_broker.pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
 
 
+@pytest.fixture
+def slow_to_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits out the whole time that a call may take is told by the clock from who does not."""
+    monkeypatch.setattr(connection, "reach", partial(connection.reach, patience=90.0))
+
+
+@pytest.mark.usefixtures("slow_to_give_up")
 def test_brokers_that_are_not_there_are_worth_waiting_for() -> None:
     options = KafkaSourceOptions(brokers=("127.0.0.1:1",), topics=("t",))
     began = time.monotonic()
@@ -698,7 +766,7 @@ def test_brokers_that_are_not_there_are_worth_waiting_for() -> None:
         "cannot reach Kafka at 127.0.0.1:1: Connect to ipv4#127.0.0.1:1 failed: Connection refused\n"
         "Start the brokers, or correct `brokers`; with TLS or a login, see `security`."
     )
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 45
 
 
 @pytest.fixture(scope="module")
@@ -708,36 +776,37 @@ def broker_with_login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
         java, jars = find_java(), find_jars()
     except ServiceUnavailableError as error:
         pytest.skip(str(error))
-    plain, login = free_port(), free_port()
-    control = free_port(but=(plain, login))
-    jaas = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="a" password="a" user_reader="right";'
-    broker = OwnBroker(
-        tmp_path_factory.mktemp("login"),
-        plain,
-        control,
-        java,
-        jars,
-        heap="256m",
-        settings={
+    for attempt in range(3):
+        folder = tmp_path_factory.mktemp("login")
+        plain = free_port()
+        login = free_port(but=(plain,))
+        control = free_port(but=(plain, login))
+        jaas = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="a" password="a" user_reader="right";'
+        settings = {
             "listeners": f"PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{control},LOGIN://127.0.0.1:{login}",
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{plain},LOGIN://127.0.0.1:{login}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOGIN:SASL_PLAINTEXT",
             "inter.broker.listener.name": "PLAINTEXT",
             "sasl.enabled.mechanisms": "PLAIN",
             "listener.name.login.plain.sasl.jaas.config": jaas,
-        },
-    )
-    broker.start()
+        }
+        broker = OwnBroker(folder, plain, control, java, jars, heap="256m", settings=settings)
+        try:
+            broker.start()
+            break
+        except ServiceUnavailableError:
+            if attempt == 2:  # Another process may take a port between its choice and its use, but not three times.
+                raise
     yield f"127.0.0.1:{login}", f"127.0.0.1:{plain}"
     broker.kill()
 
 
+@pytest.mark.usefixtures("slow_to_give_up")
 def test_a_wrong_password_is_said_at_once_and_never_printed(
     broker_with_login: tuple[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     login, plain = broker_with_login
-    admin = AdminClient({"bootstrap.servers": plain})
-    admin.create_topics([NewTopic("events", 1, 1)])["events"].result(20)
+    KafkaBroker(plain, "the same one").create_topic("events")
     caplog.set_level("DEBUG")
     for password, fine in (("right", True), ("CANARY-%", False)):
         options = KafkaSourceOptions.model_validate(
@@ -754,7 +823,7 @@ def test_a_wrong_password_is_said_at_once_and_never_printed(
         else:
             with pytest.raises(FatalError) as raised:
                 source.open()
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 45, "it waited until the time was up"
             assert str(raised.value) == (
                 f"cannot connect to Kafka at {login}: SASL authentication error: Authentication failed: Invalid username or "
                 "password\nCheck security.mechanism, security.username and security.password."
@@ -780,7 +849,7 @@ def quiet_collector() -> Iterator[None]:
 
 
 def test_reading_keeps_up_with_the_client_itself(kafka_broker: KafkaBroker, record_property: Callable[[str, object], None]) -> None:
-    """Columns cost less than half of what handing out bare messages does. Medians of interleaved pairs."""
+    """Columns cost less than half of what handing out bare messages does. The least of interleaved turns, which others disturb least."""
     topic = kafka_broker.create_topic(partitions=4)
     total = 300_000
     for partition in range(4):
@@ -791,7 +860,9 @@ def test_reading_keeps_up_with_the_client_itself(kafka_broker: KafkaBroker, reco
                            "queued.min.messages": 200_000, "check.crcs": True, "fetch.wait.max.ms": 50})  # fmt: skip
         client.assign([TopicPartition(topic, number, 0) for number in range(4)])
         count, began = 0, 0.0
+        until = time.monotonic() + 120
         while count < total:
+            assert time.monotonic() < until, f"{count:,} messages came"
             first = client.poll(1)
             began = began or time.process_time()
             if first is not None:
@@ -804,7 +875,9 @@ def test_reading_keeps_up_with_the_client_itself(kafka_broker: KafkaBroker, reco
     def ours() -> float:
         with Reader(kafka_broker, topic, context={}, metadata="") as reader:
             count, began = 0, 0.0
+            until = time.monotonic() + 120
             while count < total:
+                assert time.monotonic() < until, f"{count:,} messages came"
                 item = reader.source.read(1)
                 if isinstance(item, Messages):
                     began = began or time.process_time()
@@ -814,8 +887,9 @@ def test_reading_keeps_up_with_the_client_itself(kafka_broker: KafkaBroker, reco
             return time.process_time() - began
 
     with quiet_collector():
-        ratios = sorted(raw() / ours() for _ in range(3))
-    record_property("of the bare client's speed", ratios[1])
-    print(f"the source reads at {ratios[1]:.0%} of the bare client's speed")
-    assert ratios[1] > 0.5
+        turns = [(raw(), ours()) for _ in range(5)]
+    ratio = min(bare for bare, _ in turns) / min(own for _, own in turns)
+    record_property("of the bare client's speed", ratio)
+    print(f"the source reads at {ratio:.0%} of the bare client's speed")
+    assert ratio > 0.5
     kafka_broker.delete_topic(topic)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import sqlite3
 import subprocess
@@ -21,6 +20,9 @@ import duckdb
 import psycopg2
 import pytest
 
+from tests.seeds import seeded
+
+pytestmark = pytest.mark.timeout(1200)
 KILLS = int(os.environ.get("DDPM_KILLS", "10"))
 LETTERS = 5_000 if KILLS > 10 else 3_000
 HOPELESS = LETTERS // 50
@@ -37,7 +39,7 @@ LENIENT = ("--max-reject-share", "100%", "--max-rejects-in-a-row", "1000000")
 
 
 def ddpm(*arguments: object, folder: Path, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(_command(*arguments), cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(_command(*arguments), cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert code is None or done.returncode == code, done.stdout + done.stderr
     return done
 
@@ -206,9 +208,7 @@ def test_letters_of_a_pipeline_go_through_it_again_into_the_sinks_that_lack_them
 
 @pytest.mark.timeout(3600)
 def test_a_replay_that_is_killed_at_random_moments_neither_loses_nor_doubles(postgres_database: str, tmp_path: Path) -> None:
-    seed = int(os.environ.get("DDPM_KILLS_SEED", time.time_ns() % 1_000_000))
-    print(f"\nDDPM_KILLS_SEED={seed}")
-    rng = random.Random(seed)
+    rng = seeded("DDPM_KILLS_SEED")
     base = Postgres(postgres_database)
     ddpm("ingest", bad_events(tmp_path, good=1, bad=LETTERS), "--to", base.address, *LENIENT, folder=tmp_path, code=3)
     command = _command(
@@ -224,7 +224,7 @@ def test_a_replay_that_is_killed_at_random_moments_neither_loses_nor_doubles(pos
     def finish() -> float:
         began = time.monotonic()
         process = start()
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=300)
         assert process.returncode == 3, errors.decode()
         return time.monotonic() - began
 
@@ -244,6 +244,14 @@ def test_a_replay_that_is_killed_at_random_moments_neither_loses_nor_doubles(pos
     def marked() -> int:
         return int(base.ask("select count(*) from _ddpm_dead_letters where replayed_at is not null")[0][0])
 
+    def until_nobody_is_left() -> None:
+        """The server may still be at the last statement of a process that is gone."""
+        deadline = time.monotonic() + 120
+        others = "select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        while base.ask(others):
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+
     def kill() -> int:
         """Kill one a random time after a random commit; how many had landed."""
         clear()
@@ -251,18 +259,20 @@ def test_a_replay_that_is_killed_at_random_moments_neither_loses_nor_doubles(pos
         wanted = rng.randrange(whole - 1_000)
         while process.poll() is None and landed() <= wanted:
             time.sleep(0.002)
-        time.sleep(rng.uniform(0, seconds / 6))  # The moment is the point of the test, nothing is waited for.
+        time.sleep(rng.uniform(0, gap))  # The moment is the point of the test, nothing is waited for.
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
+        until_nobody_is_left()
         return landed()
 
-    seconds = finish()
+    gap = finish() / 6
     judge()
     hits = misses = unmarked = 0
     while hits < KILLS:
         at = kill()
         if not 0 < at < whole:  # It was faster: it had written all that there was to write.
             misses += 1
+            gap *= 0.8  # The one that was measured may have been slower than these are.
             assert misses <= 5 * KILLS, "it is always faster than the kill"
             continue
         hits += 1

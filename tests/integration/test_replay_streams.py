@@ -14,11 +14,13 @@ from typing import Any
 
 import psycopg2
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from tests.command import Command, Ended, ddpm
 from tests.kafka import KafkaBroker
+from tests.kafka_groups import committed_values
 
+pytestmark = pytest.mark.timeout(1200)
 PIPELINE = """
 name: shop
 source:
@@ -76,16 +78,17 @@ class Shop:
         for number in numbers:
             headers = [("trace", b"\xff%d" % number), ("trace", b"")]
             producer.produce(self.topic, event(number), key=f"k{number}", partition=number % 2, headers=headers)
-        assert producer.flush(30) == 0
+        assert producer.flush(120) == 0
 
     def start(self, *arguments: str) -> Command:
         return Command(*arguments, cwd=self.folder, environment={"DATABASE_URL": self.url})
 
     def until(self, sql: str, running: Command) -> None:
         """Wait until this query gives rows."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while not self.ask(sql):
-            assert running.process.poll() is None and time.monotonic() < end, running.end().err  # noqa: PT018
+            assert running.process.poll() is None, running.end().err
+            assert time.monotonic() < end, running._text("err")
             time.sleep(0.01)
 
     def write(self, **how: str) -> None:
@@ -93,7 +96,7 @@ class Shop:
         (self.folder / "p.yaml").write_text(PIPELINE.format(**values))
 
     def ddpm(self, *arguments: str, code: int = 0) -> Ended:
-        done = ddpm(*arguments, cwd=self.folder, environment={"DATABASE_URL": self.url})
+        done = ddpm(*arguments, seconds=240, cwd=self.folder, environment={"DATABASE_URL": self.url})
         assert done.code == code, (done.out, done.err)
         return done
 
@@ -115,21 +118,7 @@ class Shop:
 
     def sent_on(self) -> list[int]:
         """The ids in the second sink's topic that were committed."""
-        config = {"bootstrap.servers": self.broker.bootstrap, "group.id": "judge", "isolation.level": "read_committed",
-                  "enable.partition.eof": True, "enable.auto.commit": False}  # fmt: skip
-        consumer = Consumer(config)
-        try:
-            consumer.assign([TopicPartition(f"{self.topic}-out", 0, 0)])
-            ids: list[int] = []
-            while True:
-                message = consumer.poll(10)
-                assert message is not None
-                if message.error() is not None:
-                    assert message.error().name() == "_PARTITION_EOF", message.error()
-                    return sorted(ids)
-                ids.append(json.loads(message.value() or b"")["id"])
-        finally:
-            consumer.close()
+        return sorted(json.loads(value)["id"] for value in committed_values(self.broker, f"{self.topic}-out"))
 
 
 PLACES = {

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,31 @@ from ddpm_core.services.kafka_broker import kafka_daemon
 from ddpm_core.services.postgres_binaries import find_binaries, helper_user
 from ddpm_core.services.postgres_server import LocalPostgres, postgres_daemon, why_not
 from tests.services import ROOT, ServiceUnavailableError, free_port
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+@dataclass
+class Up:
+    """A running `ddpm services up`."""
+
+    process: subprocess.Popen[bytes]
+    printed: dict[str, Path]
+
+    def said(self, name: str) -> str:
+        return self.printed[name].read_text()
+
+    @property
+    def waits(self) -> bool:
+        return "waiting for another `ddpm services`" in self.said("err")
+
+    def until(self, true: Callable[[], bool], what: str) -> None:
+        """Wait until this is so, while it runs."""
+        until = time.monotonic() + 240
+        while not true():
+            assert self.process.poll() is None, self.said("err")
+            assert time.monotonic() < until, what
+            time.sleep(0.01)  # Another process works.
 
 
 @dataclass
@@ -36,13 +62,29 @@ class Machine:
 
     def ddpm(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments), cwd=ROOT, env=self.environment | environment, capture_output=True, text=True, timeout=240
+            self.command(*arguments), cwd=ROOT, env=self.environment | environment, capture_output=True, text=True, timeout=400
         )
+
+    @contextlib.contextmanager
+    def up(self) -> Iterator[Up]:
+        """`ddpm services up`, as a process of its own that does not outlive the block."""
+        with contextlib.ExitStack() as stack:
+            printed = {
+                name: stack.enter_context((self.folder.parent / f"{name}-{uuid.uuid4().hex}").open("w+")) for name in ("out", "err")
+            }
+            process = subprocess.Popen(
+                self.command("up"), cwd=ROOT, env=self.environment, stdout=printed["out"], stderr=printed["err"]
+            )
+            try:
+                yield Up(process, {name: Path(file.name) for name, file in printed.items()})
+            finally:
+                process.kill()
+                process.wait(60)
 
     def addresses(self, printed: str) -> dict[str, str]:
         """What a shell knows after `eval "$(ddpm services up)"`."""
         script = 'eval "$0"; printf "%s\\n%s\\n" "$KAFKA_BROKERS" "$DATABASE_URL"'
-        done = subprocess.run(["/bin/sh", "-c", script, printed], capture_output=True, text=True, check=True, env={})
+        done = subprocess.run(["/bin/sh", "-c", script, printed], capture_output=True, text=True, check=True, env={}, timeout=60)
         kafka, postgres = done.stdout.splitlines()
         return {"kafka": kafka, "postgres": postgres}
 
@@ -97,7 +139,9 @@ def test_up_serves_survives_the_command_and_is_found_again_and_down_keeps_the_da
     # What has crashed is told, and started again with its address and data.
     assert pids[0] is not None
     os.kill(pids[0], signal.SIGKILL)
+    until = time.monotonic() + 120
     while machine.pids[0] is not None:
+        assert time.monotonic() < until, "the broker does not end"
         time.sleep(0.02)  # Another process ends.
     told = machine.ddpm("status")
     assert (told.returncode, told.stdout.splitlines()[1].split()[:5]) == (1, ["kafka", "it", "is", "not", "running"])
@@ -108,7 +152,8 @@ def test_up_serves_survives_the_command_and_is_found_again_and_down_keeps_the_da
     assert (down.returncode, down.stderr) == (0, "stopped kafka and postgres\n")
     assert machine.pids == (None, None)
     assert machine.ddpm("down").stderr == "nothing was running\n"
-    ports = {f"--{name}-port": str(free_port()) for name in found}
+    first_port = free_port()
+    ports = {"--kafka-port": str(first_port), "--postgres-port": str(free_port(but=(first_port,)))}
     moved = machine.ddpm("up", *(word for option in ports.items() for word in option))
     assert moved.returncode == 0, moved.stderr
     at = machine.addresses(moved.stdout)
@@ -119,27 +164,25 @@ def test_up_serves_survives_the_command_and_is_found_again_and_down_keeps_the_da
 
 def test_two_ups_at_once_start_one_pair(machine: Machine) -> None:
     machine.environment["XDG_CACHE_HOME"] = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
-    pair = [
-        subprocess.Popen(machine.command("up"), cwd=ROOT, env=machine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]  # fmt: skip
-    printed = [process.communicate(timeout=240) for process in pair]
-    assert [process.returncode for process in pair] == [0, 0], printed
-    assert printed[0][0] == printed[1][0]
-    assert any("waiting for another `ddpm services`" in errors for _, errors in printed)
+    with machine.up() as first:
+        first.until(lambda: machine.pids[0] is not None, "it starts no broker")
+        first.process.send_signal(signal.SIGSTOP)  # So that it is not done before the other one has begun.
+        with machine.up() as second:
+            second.until(lambda: second.waits, "it does not wait")
+            first.process.send_signal(signal.SIGCONT)
+            assert [one.process.wait(400) for one in (first, second)] == [0, 0], (first.said("err"), second.said("err"))
+            assert first.said("out") == second.said("out") != ""
 
 
 def test_a_killed_up_leaves_nothing_that_down_does_not_find(machine: Machine) -> None:
     machine.environment["XDG_CACHE_HOME"] = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
-    with subprocess.Popen(
-        machine.command("up"), cwd=ROOT, env=machine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as up:
-        while machine.pids[0] is None and up.poll() is None:
-            time.sleep(0.01)  # Another process works; only the broker's file tells how far it is.
-        up.kill()
-        up.communicate()
-    assert machine.pids[0] is not None
-    assert machine.ddpm("down").stderr == "stopped kafka\n"
+    with machine.up() as up:
+        up.until(lambda: machine.pids[0] is not None, "it starts no broker")  # Only the broker's file tells how far it is.
+        up.process.kill()
+        up.process.wait(60)
+    left = [name for name, pid in zip(("kafka", "postgres"), machine.pids, strict=True) if pid is not None]
+    assert left[0] == "kafka"
+    assert machine.ddpm("down").stderr == f"stopped {' and '.join(left)}\n"
     assert machine.pids == (None, None)
 
 
@@ -195,7 +238,7 @@ def test_without_a_way_to_the_jars_it_says_what_was_tried(machine: Machine) -> N
 def write(at: dict[str, str], value: str) -> None:
     producer = Producer({"bootstrap.servers": at["kafka"], "acks": "all"})
     producer.produce("kept", value)
-    assert producer.flush(60) == 0
+    assert producer.flush(120) == 0
     with contextlib.closing(psycopg2.connect(at["postgres"])) as connection, connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE kept AS SELECT %s::text AS value", [value])
 
@@ -204,8 +247,9 @@ def read(at: dict[str, str]) -> tuple[str, str]:
     consumer = Consumer({"bootstrap.servers": at["kafka"], "group.id": "x", "enable.auto.commit": False})
     with contextlib.closing(consumer):
         consumer.assign([TopicPartition("kept", 0, 0)])
-        message = consumer.poll(60)
+        message = consumer.poll(120)
         assert message is not None
+        assert message.error() is None, message.error()
         value = message.value()
     with contextlib.closing(psycopg2.connect(at["postgres"])) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT value FROM kept")

@@ -20,6 +20,9 @@ from ddpm_core.testing import TYPE_FAMILIES, SinkCapabilities, SinkConformance
 from ddpm_core.testing.sink_target import Build, Target, land, some_rows, stacked
 from tests.mariadb import MariaDbServer
 
+# MariaDB may have to be installed first, which counts for the first test.
+pytestmark = pytest.mark.timeout(1800)
+
 
 class TestMariaDbSink(SinkConformance):
     plugin = "ddpm_sql.plugin"

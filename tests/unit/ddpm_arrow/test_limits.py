@@ -47,7 +47,7 @@ def read_with(data: bytes, room: int, path: Path) -> list[str]:
     file = path / "f.arrow"
     file.write_bytes(data)
     command = [sys.executable, "-c", READ.format(path=sys.path, room=room), str(file)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 

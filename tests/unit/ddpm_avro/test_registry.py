@@ -55,7 +55,8 @@ class Fake:
 
 
 @pytest.fixture
-def fake() -> Iterator[Fake]:
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
+    monkeypatch.setattr(registry_module, "TIMEOUT", 60.0)
     made = Fake()
     yield made
     made.server.shutdown()
@@ -116,15 +117,15 @@ def test_every_answer_says_what_to_do_next(fake: Fake, status: int, body: Any, e
 
 
 def test_a_registry_that_is_down_is_waited_for() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(RetryableError) as caught:
-        Registry(AvroOptions(schema_registry=url)).schema(1)
+    with socket.socket() as taken:  # A port that nobody listens at, now and later.
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(RetryableError) as caught:
+            Registry(AvroOptions(schema_registry=url)).schema(1)
     assert caught.value.message == f"the schema registry at {url} does not answer ([Errno 111] Connection refused)"
 
 
-@pytest.mark.parametrize("drips", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"], ids=["silent", "drips"])
+@pytest.mark.parametrize("drips", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"], ids=["silent", "drips"])
 def test_a_registry_that_takes_too_long_is_given_up_on(drips: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when each byte of its answer comes in time."""
     monkeypatch.setattr(registry_module, "TIMEOUT", 0.3)
@@ -142,13 +143,16 @@ def test_a_registry_that_takes_too_long_is_given_up_on(drips: bytes, monkeypatch
                         return
 
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        with pytest.raises(RetryableError) as caught:
-            Registry(AvroOptions(schema_registry=url)).schema(1)
-        done.set()
-        thread.join()
+        try:
+            with pytest.raises(RetryableError) as caught:
+                Registry(AvroOptions(schema_registry=url)).schema(1)
+        finally:
+            done.set()
+            thread.join(120)
     assert caught.value.message == f"the schema registry at {url} does not answer in time"
 
 
@@ -161,11 +165,12 @@ def test_an_answer_that_breaks_off_is_asked_for_again(beginning: bytes) -> None:
             connection.sendall(beginning)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=serve)
+        server.settimeout(60)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         with pytest.raises(RetryableError, match="does not answer"):
             Registry(AvroOptions(schema_registry=f"http://127.0.0.1:{server.getsockname()[1]}")).schema(1)
-        thread.join()
+        thread.join(120)
 
 
 def test_a_certificate_that_cannot_be_read_is_said_before_anything_is_asked() -> None:

@@ -32,7 +32,7 @@ def test_a_file_open_elsewhere_is_said_at_once_with_its_pid(target: Any) -> None
                 connect(str(target.path), read_only=True)
         finally:
             holder.stdin.close()
-            holder.wait(30)
+            holder.wait(60)
     sink.open()
     sink.close()
 

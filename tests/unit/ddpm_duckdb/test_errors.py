@@ -75,14 +75,20 @@ def test_each_failure_says_what_and_what_to_do(error: duckdb.Error, kind: type[D
 
 def test_a_cancelled_sink_returns_at_once(target: Any) -> None:
     sink = target.sink()
-    timer = threading.Timer(0.2, sink.cancel)
-    timer.start()
+    over = threading.Event()
+
+    def cancel() -> None:
+        while not over.wait(0.05):  # Before the statement has begun there is nothing to cancel.
+            sink.cancel()
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
     try:
         with pytest.raises(RetryableError, match=rf"^the work on {re.escape(str(target.path))} was interrupted$"):
             sink.fetch("SELECT count(*) FROM range(1000000000) a, range(1000) b WHERE a.range % 7 = b.range % 3")
     finally:
-        timer.cancel()
-        timer.join()
+        over.set()
+        canceller.join(60)
 
 
 def test_a_full_disk_costs_the_round_and_nothing_that_was_committed(target: Any, rows: Any) -> None:
@@ -112,7 +118,7 @@ sink.write(Batch(pa.RecordBatch.from_pydict({{"a": ["after"]}})))
 sink.commit({{"file:a#1": Position(2)}}, [])
 sink.close()
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"no room to write {target.path}: ")
     assert "File too large" in done.stdout

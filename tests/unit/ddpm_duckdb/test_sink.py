@@ -211,7 +211,7 @@ sink.commit({{"file:a#1": Position(2, {{"rows": 2}})}}, [])
 sink.write(Batch(pa.RecordBatch.from_pydict({{"a": [3]}})))
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert target.path.with_name("t.duckdb.wal").exists()
     sink = target.sink()

@@ -56,7 +56,7 @@ def through_a_pipe(data: bytes, compression: str) -> bytes:
         os.write(writer, data)
         os.close(writer)
 
-    feeding = threading.Thread(target=feed)
+    feeding = threading.Thread(target=feed, daemon=True)
     feeding.start()
     source, got = build(options, BuildContext()), b""
     source.open()
@@ -66,7 +66,7 @@ def through_a_pipe(data: bytes, compression: str) -> bytes:
         if isinstance(item, Document):
             assert item.atomic
             got = item.stream.read()
-    feeding.join()
+    feeding.join(60)
     os.close(reader)
     return got
 

@@ -492,7 +492,7 @@ def test_an_instance_is_dead_when_its_process_is() -> None:
     mine = new_instance()
     assert is_dead(mine, 1e9) is False
     code = "from ddpm_files.sink_instance import new_instance; print(new_instance())"
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120).stdout.strip()
     assert is_dead(other, 0) is True
     machine, pid, started, token = mine.split("-")
     assert is_dead(f"{machine}-{pid}-{int(started) - 1}-{token}", 0) is True, "another process had the same number"

@@ -77,7 +77,7 @@ def _no_broker_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 def begin(brokers: Brokers, place: int = 0, positions: Any = None, **rules: Any) -> Beginning:
     known = StartRules(**{"start": "earliest", "group": "g", "resumes": False, "known": {"t": 1}, **rules})
     question = Question(brokers, known, [("t", place)], positions or {})  # type: ignore[arg-type]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (answer := question.answer()) is None:
         assert time.monotonic() < deadline
     return answer["t", place]

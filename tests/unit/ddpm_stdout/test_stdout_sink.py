@@ -212,7 +212,7 @@ sink.write(Batch(pa.RecordBatch.from_pydict({"a": [1]})))
 sink.commit({}, [])
 sink.close()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=240)
     assert done.stdout == b'{"a":1}\n'
 
 

@@ -61,10 +61,10 @@ class Engine:
         sinks: Sequence[Sink] | None = None,
         **settings: object,
     ) -> Pipeline:
-        """A pipeline as `ddpm ingest` builds it, waiting at most two seconds for anything."""
+        """A pipeline as `ddpm ingest` builds it, waiting at most a minute for anything."""
         of = {"distribution": "ddpm-test", "version": "1.0"}
         sinks = [MemorySink(self.store)] if sinks is None else sinks
-        known = {"retry_for": 2.0, "dead_letter_file": self.folder / "dead.ndjson", **settings}
+        known = {"retry_for": 60.0, "dead_letter_file": self.folder / "dead.ndjson", **settings}
         return Pipeline(
             name="test",
             source=(source, Plugin(SourceSpec(name="list", summary="A list", build="x:y"), **of)),
@@ -87,11 +87,12 @@ class Engine:
         self.runner = Runner(self.pipeline(source, **more), observers=[self.events.append])  # type: ignore[arg-type]
         reports: list[Report] = []
         runner = self.runner
-        thread = threading.Thread(target=lambda: reports.append(runner.run()))
+        thread = threading.Thread(target=lambda: reports.append(runner.run()), daemon=True)
         thread.start()
 
         def wait() -> Report:
-            thread.join(30)
+            thread.join(120)
+            assert not thread.is_alive()
             return reports[0]
 
         return wait

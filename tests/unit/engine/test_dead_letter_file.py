@@ -96,14 +96,15 @@ def test_who_waited_for_a_purge_appends_to_the_new_file(kept: DeadLetterFile) ->
 
     class Slow(DeadLetterFile):
         def _all(self, file: IO[bytes]) -> Iterator[tuple[int, DeadLetter]]:
-            thread = threading.Thread(target=kept.append, args=([third],))
+            thread = threading.Thread(target=kept.append, args=([third],), daemon=True)
             thread.start()
             waiting.append(thread)
             yield from super()._all(file)
             assert thread.is_alive()
 
     assert Slow(kept.path).purge([FIRST]) == 1
-    waiting[0].join(10)
+    waiting[0].join(60)
+    assert not waiting[0].is_alive()
     assert {letter.id for letter in kept.find(DeadLetterFilter())} == {LATER.id, "cc"}
 
 

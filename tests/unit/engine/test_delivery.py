@@ -107,7 +107,7 @@ def test_every_document_has_its_line_in_the_report_even_if_two_are_alike(engine)
 def test_a_target_that_turns_out_to_be_wrong_after_rows_have_landed_does_not_hide_them(engine) -> None:
     engine.store.fail("write", ConfigError("the new column's type has no equal"), after=1)
     committed = threading.Event()
-    content = [text(["1"]), Call(lambda: committed.wait(10)), text(["2"])]
+    content = [text(["1"]), Call(lambda: committed.wait(60)), text(["2"])]
     sink = Telling(engine.store, committed)
     report = engine.run(ListSource.of_documents({"a": content}), sinks=[sink], parser=Stepping())
     assert (report.status, report.rows, str(report.error)) == ("failed", 1, "the new column's type has no equal")
@@ -174,7 +174,7 @@ def test_a_table_that_is_dropped_in_the_middle_is_noticed_when_the_sink_is_opene
         engine.store.positions.clear()
         raise RetryableError("there is no such table")
 
-    content = [text(["1"]), Call(lambda: committed.wait(10)), text(["2"])]
+    content = [text(["1"]), Call(lambda: committed.wait(60)), text(["2"])]
     engine.store.fail("write", drop, after=1)
     source = ListSource.of_documents({"a": content})
     report = engine.run(source, sinks=[Telling(engine.store, committed)], parser=Stepping(), retry_for=30.0)

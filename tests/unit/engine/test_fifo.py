@@ -89,10 +89,10 @@ def test_a_group_waits_for_more_until_its_moment_or_until_the_other_side_has_gon
     fifo = Fifo(1000)
     late = piece(0, 1)
     threading.Timer(0.01, fifo.put, [late]).start()
-    assert fifo.take_more(1000, time.monotonic() + 30) == [late]
+    assert fifo.take_more(1000, time.monotonic() + 60) == [late]
     assert fifo.take_more(1000, time.monotonic() + 0.01) == []
     threading.Timer(0.01, fifo.close).start()
-    assert fifo.take_more(1000, time.monotonic() + 30) == []
+    assert fifo.take_more(1000, time.monotonic() + 60) == []
 
 
 def test_a_full_queue_holds_the_reader_until_bytes_are_released() -> None:
@@ -105,14 +105,14 @@ def test_a_full_queue_holds_the_reader_until_bytes_are_released() -> None:
         fifo.put(second)
         entered.set()
 
-    thread = threading.Thread(target=put)
+    thread = threading.Thread(target=put, daemon=True)
     thread.start()
     taken = fifo.take(1000)
     assert taken == [first]  # Taking is not enough: the bytes are in flight until they are committed.
     assert not entered.wait(0.05)
     fifo.release([first])
-    assert entered.wait(5)
-    thread.join()
+    assert entered.wait(60)
+    thread.join(60)
 
 
 def test_control_items_pass_the_bound() -> None:
@@ -132,10 +132,10 @@ def test_closing_wakes_both_sides() -> None:
             fifo.put(piece(1, 100))
         outcome.append("reader")
 
-    thread = threading.Thread(target=put)
+    thread = threading.Thread(target=put, daemon=True)
     thread.start()
     fifo.close()
-    thread.join(5)
+    thread.join(60)
     with pytest.raises(Closed):
         fifo.take(1000)
     assert outcome == ["reader"]

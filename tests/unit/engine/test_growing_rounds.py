@@ -53,7 +53,7 @@ class Gathering(MemorySink):
 def of_lines(count: int, sink: Gathering) -> ListSource:
     """A document of so many lines; the others come when the first one has been written, and so in a round that is open."""
     rest = "".join(f"a{n}\n" for n in range(1, count)).encode()
-    return ListSource.of_documents({"a": [b"a0\n", Call(lambda: sink.written.wait(10)), rest]})
+    return ListSource.of_documents({"a": [b"a0\n", Call(lambda: sink.written.wait(60)), rest]})
 
 
 def commits(engine) -> list[int]:
@@ -76,7 +76,7 @@ def test_a_round_ends_when_it_holds_as_much_as_the_sink_wants(engine) -> None:
 
 def test_a_round_is_open_no_longer_than_the_sink_allows(engine) -> None:
     sink = Gathering(engine.store, seconds=0.01)
-    content = [b"a0\n", Call(lambda: sink.committed.wait(10)), b"a1\n"]
+    content = [b"a0\n", Call(lambda: sink.committed.wait(60)), b"a1\n"]
     report = engine.run(ListSource.of_documents({"a": content}), sinks=[sink], parser=EachLine())
     assert (report.status, commits(engine)) == ("landed", [1, 1])
 
@@ -86,7 +86,7 @@ def test_a_round_that_waits_for_more_is_committed_when_the_run_is_stopped(engine
     stopped = threading.Event()
 
     def stop() -> None:
-        sink.written.wait(10)
+        sink.written.wait(60)
         engine.runner.stop()
         stopped.wait(0.01)
 
@@ -128,11 +128,11 @@ def test_a_round_grows_no_further_once_the_first_sink_has_committed_it(engine) -
     class Slow(Gathering):
         def write(self, batch: Batch) -> list[Reject]:
             started.set()
-            handed_over.wait(10)
+            handed_over.wait(60)
             return super().write(batch)
 
     other = MemoryStore()
-    content = [b"a0\n", Call(lambda: started.wait(10)), b"a1\n", Call(handed_over.set)]
+    content = [b"a0\n", Call(lambda: started.wait(60)), b"a1\n", Call(handed_over.set)]
     sinks = [Gathering(engine.store, seconds=0.01), Slow(other)]
     report = engine.run(ListSource.of_documents({"a": content}), sinks=sinks, parser=EachLine())
     assert (report.status, report.rows, commits(engine)) == ("landed", 2, [1, 1])
@@ -142,7 +142,7 @@ def test_a_round_grows_no_further_once_the_first_sink_has_committed_it(engine) -
 def test_what_joined_a_round_lands_although_another_process_took_over_its_first_file(engine) -> None:
     engine.store.fail("commit", FencedError(["list:a"]))
     sink = Gathering(engine.store)
-    both = [ListDocument("a", b"a0\n"), Call(lambda: sink.written.wait(10)), ListDocument("b", b"b0\nb1\n")]
+    both = [ListDocument("a", b"a0\n"), Call(lambda: sink.written.wait(60)), ListDocument("b", b"b0\nb1\n")]
     report = engine.run(ListSource(both), sinks=[sink], parser=EachLine())
     assert (report.status, engine.lines) == ("failed", ["b0", "b1"])
     assert [(line.name, line.status) for line in report.documents] == [("a", "failed"), ("b", "landed")]
@@ -150,7 +150,7 @@ def test_what_joined_a_round_lands_although_another_process_took_over_its_first_
 
 def test_beside_a_sink_that_wants_small_rounds_no_round_waits(engine) -> None:
     sink = Gathering(MemoryStore())
-    content = [b"a0\n", Call(lambda: sink.committed.wait(10)), b"a1\n"]
+    content = [b"a0\n", Call(lambda: sink.committed.wait(60)), b"a1\n"]
     engine.run(ListSource.of_documents({"a": content}), sinks=[sink, MemorySink(engine.store)], parser=EachLine())
     assert commits(engine) == [1, 1]
 

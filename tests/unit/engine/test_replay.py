@@ -126,7 +126,7 @@ class Target:
 
 
 def replay(store: ListStore, target: Target, **given: Any) -> ReplayReport:
-    return Replay(store, ALL, target, retry_for=5.0, **given).run()
+    return Replay(store, ALL, target, retry_for=60.0, **given).run()
 
 
 def ids(store: MemoryStore) -> list[int]:

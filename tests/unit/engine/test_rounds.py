@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pyarrow as pa
 import pytest
@@ -76,7 +77,9 @@ def test_what_was_gathered_is_committed_when_the_run_is_stopped(engine) -> None:
         def parse_document(self, document: Document):
             for number, step in enumerate(super().parse_document(document)):
                 if number == 2:
+                    until = time.monotonic() + 60
                     while len(engine.store.calls) < 4:  # open, claim, and two writes
+                        assert time.monotonic() < until, engine.store.calls
                         read.wait(0.01)
                     engine.runner.stop()
                 yield step

@@ -123,7 +123,7 @@ def test_as_a_library_it_is_silent_and_loguru_waits_for_the_first_record():
         "logging.getLogger('ddpm.engine').info('now')\n"
         "assert 'loguru' in sys.modules\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=240)
 
     assert done.returncode == 0, done.stderr
     assert done.stderr.endswith(" INFO    ddpm.engine: now\n")

@@ -25,6 +25,7 @@ def docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     (folder / "docker").write_text(f'#!/bin/sh\necho "$@" >>{folder}/asked\n[ "$1" = info ] && . {folder}/info\nexit 0\n')
     (folder / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setattr(docker_services, "ANSWER_SECONDS", 120.0)  # A machine that is busy needs longer to start a program.
     return folder
 
 
@@ -77,7 +78,7 @@ def test_docker_that_hangs_costs_its_three_seconds_and_no_more(monkeypatch: pyte
     (docker / "info").write_text("exec sleep 60")
     began = time.monotonic()
     assert why_no_docker() == "Docker did not answer within 0.2 s"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30, "it waited until Docker had ended"
 
 
 def test_why_there_is_no_docker(monkeypatch: pytest.MonkeyPatch, docker: Path) -> None:

@@ -96,7 +96,7 @@ def test_two_ups_at_once_start_one_pair(machine: Machine, monkeypatch: pytest.Mo
 
     def slow(self: Chooser, name: str, port: int | None, before: Kept | None) -> Kept:
         held.set()
-        assert waits.wait(20)
+        assert waits.wait(120)
         return start(self, name, port, before)
 
     def say(line: str) -> None:
@@ -106,9 +106,10 @@ def test_two_ups_at_once_start_one_pair(machine: Machine, monkeypatch: pytest.Mo
     monkeypatch.setattr(Chooser, "start", slow)
     first = threading.Thread(target=LocalServices(tmp_path).up)
     first.start()
-    assert held.wait(20)
+    assert held.wait(120)
     LocalServices(tmp_path, say).up()
-    first.join()
+    first.join(120)
+    assert not first.is_alive()
     assert said == ["waiting for another `ddpm services`"]
     assert machine.events == ["start kafka", "start postgres"]
 

@@ -11,8 +11,8 @@ from ddpm_core.services.unavailable import ServiceUnavailableError
 
 
 def test_a_free_port_can_be_listened_on_and_is_none_of_those_left_out() -> None:
+    assert any(is_free(free_port()) for _ in range(5))  # Another process may have taken one of them meanwhile, but not five times.
     port = free_port()
-    assert is_free(port)
     assert free_port(but=(port,)) != port
 
 

@@ -187,7 +187,7 @@ def harness(folder: Path, name: str, **environment: str) -> str:
     clean |= {"CI": "", "XDG_DATA_HOME": str(folder)}
     plain = ("-q", "-rs", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ".")
     command = [sys.executable, "-m", "pytest", *plain, "test_it.py"]
-    done = subprocess.run(command, cwd=folder, env={**clean, **environment}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=folder, env={**clean, **environment}, capture_output=True, text=True, timeout=240)
     return done.stdout + done.stderr
 
 

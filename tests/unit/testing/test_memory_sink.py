@@ -125,12 +125,12 @@ def test_a_blocked_call_returns_when_it_is_cancelled() -> None:
         except RetryableError as error:
             errors.append(error)
 
-    thread = threading.Thread(target=load)
+    thread = threading.Thread(target=load, daemon=True)
     thread.start()
-    assert blockade.reached.wait(10)
+    assert blockade.reached.wait(60)
     assert thread.is_alive()
     sink.cancel()
-    thread.join(10)
+    thread.join(60)
     assert [str(error) for error in errors] == ["write was cancelled"]
 
 
@@ -152,9 +152,9 @@ def test_a_call_from_a_second_thread_is_a_bug_of_the_caller() -> None:
         except RuntimeError as error:
             caught.append(error)
 
-    thread = threading.Thread(target=elsewhere)
+    thread = threading.Thread(target=elsewhere, daemon=True)
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert [str(error) for error in caught] == ["write was called from a second thread"]
 
 
