@@ -88,6 +88,8 @@ _WAIT = {
     KafkaError.THROTTLING_QUOTA_EXCEEDED: "",
 }
 
+_STOOD_STILL = re.compile(r"All brokers are currently fenced")
+"""The controller has not heard of them for seconds: they come up, or stood still."""
 _FENCED = re.compile(r"fenced by other consumer with same group\.instance\.id")
 
 # A connection that breaks off in the middle of logging in comes under the code of a refusal too.
@@ -125,6 +127,8 @@ def of_kafka(error: KafkaError | KafkaException, where: str) -> DdpmError:
         code, text = KafkaError.FENCED_INSTANCE_ID, "another consumer has taken this one's place in the group"
     if code in _STOP:
         return FatalError(f"{where}: {text}", hint=_STOP[code])
+    if code == KafkaError.INVALID_REPLICATION_FACTOR and _STOOD_STILL.search(text):
+        return RetryableError(f"{where}: {text}")
     if code in _WRONG and not error.retriable():
         return ConfigError(f"{where}: {text}", hint=_WRONG[code])
     if code in _WAIT or code in _REFUSED or (error.retriable() and not error.fatal()):

@@ -65,6 +65,15 @@ def test_what_the_options_say_wrong_is_for_the_user_to_correct(name: str) -> Non
     assert isinstance(of_kafka(KafkaError(getattr(KafkaError, name)), "w"), ConfigError)
 
 
+def test_brokers_that_stood_still_are_waited_for_and_too_few_are_not() -> None:
+    copies, still = "Unable to replicate the partition 1 time(s): ", "All brokers are currently fenced."
+    few = "The target replication factor of 3 cannot be reached because only 1 broker(s) are registered."
+    code = KafkaError.INVALID_REPLICATION_FACTOR
+    assert of_kafka(KafkaError(code, copies + still), "w").message == f"w: {copies}{still}"
+    assert isinstance(of_kafka(KafkaError(code, copies + still), "w"), RetryableError)
+    assert isinstance(of_kafka(KafkaError(code, copies + few), "w"), ConfigError)
+
+
 def test_what_nobody_knows_stops_and_is_named() -> None:
     error = of_kafka(KafkaError(KafkaError._FAIL, "odd"), "w")
     assert isinstance(error, FatalError)
