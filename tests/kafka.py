@@ -12,7 +12,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
@@ -23,7 +22,7 @@ from ddpm_core.services.kafka_broker import KafkaBroker as OwnBroker
 from ddpm_core.services.kafka_broker import answers
 from ddpm_core.services.kafka_jars import find_jars
 from ddpm_core.services.ports import free_port
-from tests.services import ServiceUnavailableError, guarded_folder
+from tests.services import ServiceUnavailableError, guarded_folder, started
 
 SETTINGS = {
     # A killed broker's lease has to run out before it may come back: 3 s instead of 9.
@@ -141,23 +140,15 @@ def kafka(settings: Mapping[str, str] | None = None) -> Iterator[KafkaBroker]:
     java, jars = find_java(), find_jars()
     with contextlib.ExitStack() as stack:
         folder = guarded_folder("ddpm-kafka-", stack, signal.SIGKILL)
-        own = _started(folder, java, jars, SETTINGS | dict(settings or {}))
+        configured = SETTINGS | dict(settings or {})
+
+        def make() -> OwnBroker:
+            return OwnBroker(folder, (port := free_port()), free_port(but=(port,)), java, jars, heap="384m", settings=configured)
+
+        own = started(make)
         stack.callback(own.kill)
         wake(own.bootstrap)
         yield KafkaBroker(own.bootstrap, own.about, managed=True, _own=own)
-
-
-def _started(folder: Any, java: Any, jars: Any, settings: Mapping[str, str]) -> OwnBroker:
-    for attempt in range(3):
-        own = OwnBroker(folder, (port := free_port()), free_port(but=(port,)), java, jars, heap="384m", settings=settings)
-        try:
-            own.start()
-        except ServiceUnavailableError:
-            if attempt == 2:  # Another process may take a port between its choice and its use, but not three times.
-                raise
-            continue
-        return own
-    raise AssertionError("unreachable")
 
 
 def wake(bootstrap: str) -> None:

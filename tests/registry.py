@@ -27,6 +27,7 @@ from pathlib import Path
 from ddpm_core.services import maven_settings
 from ddpm_core.services.ports import free_port
 from ddpm_core.services.unavailable import ServiceUnavailableError
+from tests.services import started
 
 ARTIFACT = "io.apicurio:apicurio-registry-app:3.3.3:tar.gz:all"
 SHA256 = "8bc6751c76d963734224b01d5e7f84ccb3cb61c87d3bd77c36c35f10a5cbed63"
@@ -138,7 +139,7 @@ def registry() -> Iterator[RegistryServer]:
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
-        server = _started(java, folder)
+        server = started(lambda: _server(java, folder))
         try:
             yield server
         finally:
@@ -147,25 +148,16 @@ def registry() -> Iterator[RegistryServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _started(java: str, folder: Path) -> RegistryServer:
-    for attempt in range(3):
-        port = free_port()
-        management = free_port(but=(port,))
-        command = [
-            java, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-            "-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={port}",
-            "-Dquarkus.management.host=127.0.0.1", f"-Dquarkus.management.port={management}",
-            "-jar", str(folder / "quarkus-run.jar"),
-        ]  # fmt: skip
-        server = RegistryServer(port, f"http://127.0.0.1:{port}{_PATH}", command, folder / "log")
-        try:
-            server.start()
-        except ServiceUnavailableError:
-            if attempt == 2:  # Another process may take a port between its choice and its use, but not three times.
-                raise
-            continue
-        return server
-    raise AssertionError("unreachable")
+def _server(java: str, folder: Path) -> RegistryServer:
+    port = free_port()
+    management = free_port(but=(port,))
+    command = [
+        java, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+        "-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={port}",
+        "-Dquarkus.management.host=127.0.0.1", f"-Dquarkus.management.port={management}",
+        "-jar", str(folder / "quarkus-run.jar"),
+    ]  # fmt: skip
+    return RegistryServer(port, f"http://127.0.0.1:{port}{_PATH}", command, folder / "log")
 
 
 def _java() -> str:

@@ -15,10 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
@@ -137,16 +137,36 @@ def postgres() -> Iterator[PostgresServer]:
 def _own_server(binaries: Path, stack: contextlib.ExitStack) -> PostgresServer:
     folder = guarded_folder("ddpm-pg-", stack, signal.SIGQUIT)
     settings = {"fsync": "off", "full_page_writes": "off", "max_connections": "50", "autovacuum": "off"}
+    own = started(lambda: LocalPostgres(folder, free_port(), binaries, PASSWORD, settings, durable=False))
+    stack.callback(own.stop)
+    return PostgresServer(own.url, own.about, managed=True, _server=own)
+
+
+class Startable(Protocol):
+    """A service that may not start."""
+
+    def start(self) -> None:
+        """Raises `ServiceUnavailableError` where it does not come up."""
+
+
+S = TypeVar("S", bound=Startable)
+
+
+def started(make: Callable[[], S]) -> S:
+    """A service that runs. `make` chooses its ports: it is asked again where the service does not start, up to three times.
+
+    Raises:
+        ServiceUnavailableError: It did not start at the third either.
+    """
     for attempt in range(3):
-        own = LocalPostgres(folder, free_port(), binaries, PASSWORD, settings, durable=False)
+        service = make()
         try:
-            own.start()
+            service.start()
         except ServiceUnavailableError:
             if attempt == 2:  # Another process may take a port between its choice and its use, but not three times.
                 raise
             continue
-        stack.callback(own.stop)
-        return PostgresServer(own.url, own.about, managed=True, _server=own)
+        return service
     raise AssertionError("unreachable")
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ddpm_core.collector import few_passes
 from ddpm_core.engine.answers import Answer, Committed
 from ddpm_core.engine.build import Pipeline, SinkUse
 from ddpm_core.engine.dead_letter_file import DeadLetterFile
@@ -139,7 +138,7 @@ class Runner:
         self._emit(RunStarted(self._pipeline.name))
         errors: list[BaseException] = []
         reader = threading.Thread(target=self._read, args=(errors,), name="ddpm-intake", daemon=True)
-        with _tuned_gc():
+        with few_passes():
             reader.start()
             try:
                 self._load.run()
@@ -236,16 +235,3 @@ def _route(use: SinkUse, columns: pa.Schema | None) -> Route | None:
     from ddpm_core.engine.routing import Route  # DuckDB comes with it, which a run without conditions may not need.
 
     return Route(use.when, where=f"sink {use.name}, when", columns=columns)
-
-
-@contextmanager
-def _tuned_gc() -> Iterator[None]:
-    """Fewer passes of the cyclic collector: it cost a quarter of the throughput, for garbage that a batch engine hardly makes."""
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()

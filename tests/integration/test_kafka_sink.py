@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from ddpm_kafka.producer import Outbox
 from ddpm_kafka.sink import KafkaSink
 from tests.kafka import SECONDS, KafkaBroker
 from tests.kafka_groups import committed_values, messages_of
+from tests.seeds import seeded
 
 
 def topic_name() -> str:
@@ -102,9 +102,7 @@ class Ingest:
 def test_killed_at_random_moments_the_topic_holds_every_row_once(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
     """`DDPM_KILLS` for the number of kills, `DDPM_KILLS_SEED` for the moments of an earlier run."""
     records, kills = 20_000, int(os.environ.get("DDPM_KILLS", "4"))
-    seed = int(os.environ.get("DDPM_KILLS_SEED", time.time_ns() % 1_000_000))
-    print(f"\nDDPM_KILLS_SEED={seed}")
-    rng, topic, source = random.Random(seed), topic_name(), tmp_path / "events.ndjson"
+    rng, topic, source = seeded("DDPM_KILLS_SEED"), topic_name(), tmp_path / "events.ndjson"
     with source.open("w") as file:
         file.writelines(json.dumps({"id": n, "text": "x" * 1000}) + "\n" for n in range(records))
     load = Ingest(kafka_broker, source, topic)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import json
 import os
@@ -11,7 +10,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,6 +33,7 @@ from ddpm_core import (
     ReadBounds,
     RetryableError,
 )
+from ddpm_core.collector import few_passes
 from ddpm_core.services.java import find_java
 from ddpm_core.services.kafka_broker import KafkaBroker as OwnBroker
 from ddpm_core.services.kafka_jars import find_jars
@@ -835,19 +834,6 @@ def test_a_wrong_password_is_said_at_once_and_never_printed(
 # Speed.
 
 
-@contextmanager
-def quiet_collector() -> Iterator[None]:
-    """As the runner sets it."""
-    gc.freeze()
-    was = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 50)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*was)
-        gc.unfreeze()
-
-
 def test_reading_keeps_up_with_the_client_itself(kafka_broker: KafkaBroker, record_property: Callable[[str, object], None]) -> None:
     """Columns cost less than half of what handing out bare messages does. The least of interleaved turns, which others disturb least."""
     topic = kafka_broker.create_topic(partitions=4)
@@ -886,7 +872,7 @@ def test_reading_keeps_up_with_the_client_itself(kafka_broker: KafkaBroker, reco
                     reader.take(item)
             return time.process_time() - began
 
-    with quiet_collector():
+    with few_passes():
         turns = [(raw(), ours()) for _ in range(5)]
     ratio = min(bare for bare, _ in turns) / min(own for _, own in turns)
     record_property("of the bare client's speed", ratio)

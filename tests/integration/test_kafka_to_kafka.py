@@ -24,6 +24,7 @@ from tests.command import Command, ddpm
 from tests.kafka import KafkaBroker
 from tests.kafka_groups import GroupView, messages_of
 from tests.oracle import judge
+from tests.seeds import seed_of
 from tests.stream_events import EventProducer
 
 KILLS = int(os.environ.get("DDPM_KILLS", "5"))
@@ -156,8 +157,7 @@ def in_order(ids: Sequence[str]) -> None:
 
 @pytest.fixture
 def relay(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Relay]:
-    seed = int(os.environ.get("DDPM_KILLS_SEED", random.randrange(1 << 30)))
-    print(f"DDPM_KILLS_SEED={seed}")
+    seed = seed_of("DDPM_KILLS_SEED")
     made = Relay(kafka_broker, kafka_broker.create_topic(partitions=PARTITIONS), tmp_path, seed)
     (tmp_path / "fix.py").write_text(FIX)
     with made._stack:

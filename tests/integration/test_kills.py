@@ -23,6 +23,7 @@ import psycopg2
 import pytest
 
 from tests.oracle import judge, write_events
+from tests.seeds import seeded
 
 KILLS = int(os.environ.get("DDPM_KILLS", "10"))
 PATIENCE = 300.0
@@ -143,9 +144,7 @@ def observer_plugin(folder: Path) -> None:
 
 def kill_again_and_again(target: Target, tmp_path: Path, *, files: int = FILES, records: int = RECORDS) -> None:
     """With so many records in so many files, of which some must be larger than a transaction: it is to be killed inside a file too."""
-    seed = int(os.environ.get("DDPM_KILLS_SEED", time.time_ns() % 1_000_000))
-    print(f"\nDDPM_KILLS_SEED={seed}")
-    rng = random.Random(seed)
+    rng = seeded("DDPM_KILLS_SEED")
     folder, plugins = tmp_path / "events", tmp_path / "plugins"
     folder.mkdir()
     plugins.mkdir()

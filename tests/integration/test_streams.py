@@ -18,6 +18,7 @@ import psycopg2
 import pytest
 
 from tests.command import Command
+from tests.seeds import seed_of
 from tests.stream_events import EventProducer, judge_stream
 
 KILLS = int(os.environ.get("DDPM_STREAM_KILLS", "20"))
@@ -102,8 +103,7 @@ CREATE TABLE events (
 
 @pytest.fixture
 def streams(kafka_broker, postgres_database: str, tmp_path: Path) -> Iterator[Streams]:
-    seed = int(os.environ.get("DDPM_KILLS_SEED", random.randrange(1 << 30)))
-    print(f"DDPM_KILLS_SEED={seed}")
+    seed = seed_of("DDPM_KILLS_SEED")
     topic = kafka_broker.create_topic(partitions=PARTITIONS)
     found = Streams(kafka_broker.bootstrap, topic, postgres_database, tmp_path, seed)
     with psycopg2.connect(postgres_database) as connection, connection.cursor() as cursor:

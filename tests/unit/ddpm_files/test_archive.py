@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import bz2
-import contextlib
 import gzip
 import io
-import os
 import struct
 import zipfile
 from collections import Counter
@@ -31,6 +29,7 @@ from ddpm_files import archive as archive_module
 from ddpm_files.listing import documents
 from ddpm_files.options import FilesOptions
 from ddpm_files.source import FilesSource, build
+from tests.open_files import open_files
 
 ROWS = b'{"id": 1}\n' * 3_000
 
@@ -201,15 +200,6 @@ def test_an_archive_changed_while_a_member_is_read_is_reported(tmp_path: Path) -
         elif isinstance(item, Failed):
             said.append(str(item.error).splitlines()[0])
     assert said == [f"{path} was changed while it was read: what landed of it may be a mixture of its old and new content"]
-
-
-def open_files() -> Counter[str]:
-    """The files that this process has open. Sockets and pipes are not ours: those of earlier tests come and go."""
-    found: Counter[str] = Counter()
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            found[os.readlink(descriptor)] += 1
-    return Counter({name: count for name, count in found.items() if name.startswith("/") and not name.startswith("/proc/")})
 
 
 def test_many_members_leave_no_descriptor_open_and_the_directory_is_read_once(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import random
@@ -20,6 +19,7 @@ from ddpm_core import Assigned, BuildContext, ConfigError, Document, EndOfSource
 from ddpm_files.options import FilesOptions
 from ddpm_files.source import FilesSource, build
 from tests.examples import examples
+from tests.open_files import open_files
 
 
 def start(*paths: str | Path, again: bool = False) -> FilesSource:
@@ -377,15 +377,6 @@ def test_a_name_that_is_no_text_lands_under_one_that_is(tmp_path: Path) -> None:
     assert isinstance(document, Document)
     assert document.name == f"{tmp_path}/caf\\xe9.json"
     document.partition.encode()
-
-
-def open_files() -> Counter[str]:
-    """The files that this process has open. Sockets and pipes are not ours: those of earlier tests come and go."""
-    found: Counter[str] = Counter()
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            found[os.readlink(descriptor)] += 1
-    return Counter({name: count for name, count in found.items() if name.startswith("/") and not name.startswith("/proc/")})
 
 
 def test_many_files_leave_no_descriptor_open(tmp_path: Path) -> None:
