@@ -5,23 +5,24 @@ The only user of pluggy's manager. pluggy finds plugins and is never in the data
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
 from ddpm_core.errors import ConfigError, PluginError
-from ddpm_core.plugin.events import Event
 from ddpm_core.plugin.hookspecs import PROJECT, HookSpecs
 from ddpm_core.plugin.names import data_name, scheme_of
 from ddpm_core.plugin.spec_problem import spec_problem
 from ddpm_core.plugin.specs import FormatSpec, Kind, Plugin, PluginSpec, ProcessorSpec, SinkSpec, SourceSpec
+
+if TYPE_CHECKING:
+    from ddpm_core.plugin.events import Event
 
 DISABLE = "DDPM_DISABLE_PLUGINS"
 """Environment variable: entry points not to load, by entry-point or distribution name, separated by commas."""
@@ -256,6 +257,8 @@ class Registry:
         plugin = self._plugins[kind].get(name)
         if plugin is not None:
             return plugin
+        import difflib
+
         near = difflib.get_close_matches(name, self.names(kind), n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         broken = [b for b in self.broken if name in (b.origin.entry_point, b.origin.distribution)]
@@ -289,6 +292,8 @@ def _refuse_misspelt(module: object) -> None:
 
 
 def _no_such_hook(name: str) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name, _HOOKS, n=1)
     return f"there is no hook {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; hooks: {', '.join(_HOOKS)}")
 
@@ -304,7 +309,8 @@ class _Origins:
         if dist is None:
             return Origin(entry_point.name, "unknown", "?")
         if dist not in self._known:
-            self._known[dist] = dist.name, dist.version
+            found = dist.metadata  # Read anew each time that it is asked for, also by `dist.name` and `dist.version`.
+            self._known[dist] = found["Name"], found["Version"]
         return Origin(entry_point.name, *self._known[dist])
 
 

@@ -14,7 +14,7 @@ import click
 from ddpm_core import __version__
 from ddpm_core.cli.lazy import Place, RootGroup
 from ddpm_core.cli.settings import Settings, global_options
-from ddpm_core.collector import THRESHOLDS
+from ddpm_core.collector import STARTING
 
 COMMANDS = {
     "ingest": Place("ddpm_core.cli.ingest", "ingest", "Read files, queries or standard input into databases or files."),
@@ -65,7 +65,7 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """Run the command line, and end the process with its code."""
-    gc.set_threshold(*THRESHOLDS)  # What is imported stays: looking for garbage in it takes 15 to 30 ms of a start.
+    gc.set_threshold(*STARTING)
     try:
         cli(prog_name="ddpm")
     except SystemExit as end:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from ddpm_core.config import quantities
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from ddpm_core.plugin.specs import Kind
 
 T = TypeVar("T")
@@ -85,6 +85,8 @@ class NameList(click.ParamType[tuple[str, ...]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         if isinstance(value, tuple):
             return value
+        import csv
+
         names = tuple(name.strip() for name in next(csv.reader([str(value)], skipinitialspace=True), []))
         if not names or "" in names:
             self.fail(f"{value!r} has an empty name in it", param, ctx)
@@ -100,6 +102,8 @@ class PluginName(click.ParamType[str]):
         self._kinds = kinds
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
         from ddpm_core.errors import DdpmError
         from ddpm_core.registry import Registry
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar, get_args
@@ -48,6 +47,8 @@ def check_options(model: type[OptionsT], values: Mapping[str, Any], *, owner: st
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
+        import difflib
+
         problems = []
         for entry in error.errors(include_input=False, include_url=False):
             name = ".".join(str(part) for part in entry["loc"])

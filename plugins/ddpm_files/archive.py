@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from ddpm_core import ConfigError, DataError, Problem
-from ddpm_files.compression import ARCHIVE, BZIP2, DEFLATE, STORED, XZ, ZSTD, by_suffix
+from ddpm_files.compression import BZIP2, CODECS, DEFLATE, STORED, XZ, ZSTD
 from ddpm_files.decompressed import AGAIN, Beneath, Decompressed, Promise
+from ddpm_files.names import ARCHIVE, compression_of
 from ddpm_files.patterns import hidden
 
 DIRECTORY_BYTES = 32 << 20
@@ -106,10 +107,10 @@ def open_member(archive: Beneath, member: Member, name: str, *, max_expansion: i
     promise = Promise(member.size, member.crc)
     beneath: Beneath = Slice(archive, start, member.packed)
     plain = Decompressed(beneath, codec, name, size=member.packed, max_expansion=max_expansion, promise=promise)
-    inner = by_suffix(member.name)
+    inner = compression_of(member.name)
     if inner is None:
         return plain
-    return Decompressed(plain, inner, name, size=member.packed, max_expansion=max_expansion)
+    return Decompressed(plain, CODECS[inner], name, size=member.packed, max_expansion=max_expansion)
 
 
 class Slice:

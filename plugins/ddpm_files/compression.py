@@ -107,11 +107,8 @@ DEFLATE = Codec("deflate", _deflate)
 STORED = Codec("stored", Stored, may_be_empty=True)
 
 CODECS = {codec.name: codec for codec in (GZIP, ZSTD, BZIP2, XZ)}
-"""What the option `compression` can name."""
+"""What the option `compression` can name, and what suffixes say (`names.COMPRESSED`)."""
 
-SUFFIXES = {".gz": GZIP, ".zst": ZSTD, ".bz2": BZIP2, ".xz": XZ}
-
-ARCHIVE = ".zip"
 ARCHIVE_MAGIC = b"PK\x03\x04"
 
 _SURE = {
@@ -122,12 +119,6 @@ _SURE = {
 }
 SNIFFED_BYTES = 10
 """How much `sniffed` looks at."""
-
-
-def by_suffix(name: str) -> Codec | None:
-    """The compression that a name's suffix says."""
-    lower = name.lower()
-    return next((codec for suffix, codec in SUFFIXES.items() if lower.endswith(suffix)), None)
 
 
 def sniffed(beginning: bytes) -> Codec | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 from ddpm_core import ConfigError, DdpmError, FatalError, Problem
-from ddpm_files import local_listing, remote_listing, web_address
+from ddpm_files import local_listing
 from ddpm_files.names import STDIN, is_archive, is_remote, is_web, member_name, printable
 from ddpm_files.opener import Opener
 from ddpm_files.options import FilesOptions
@@ -40,6 +39,8 @@ def what_is_there(options: FilesOptions) -> tuple[list[str], dict[str, tuple[Pro
     remote = [path for path in dict.fromkeys(options.paths) if is_remote(path)]
     found: dict[str, list[str] | DdpmError] = {}
     if remote:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(min(_AT_ONCE, len(remote))) as pool:
             found = dict(zip(remote, pool.map(lambda path: _attempt(path, opener), remote), strict=True))
     problems: dict[str, tuple[Problem, ...]] = {}
@@ -70,6 +71,8 @@ def _resolve(path: str, opener: Opener) -> list[str]:
     if path == STDIN:
         return [STDIN]
     if is_web(path):
+        from ddpm_files import web_address
+
         web_address.check(path)
     inside = opener.member_of(path)
     if inside is not None:
@@ -78,6 +81,8 @@ def _resolve(path: str, opener: Opener) -> list[str]:
         opener.web_exists(path)
         found = [path]
     elif is_remote(path):
+        from ddpm_files import remote_listing
+
         found = remote_listing.objects(path, opener.buckets.at(path))
     else:
         found = local_listing.files(path)

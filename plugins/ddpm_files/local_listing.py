@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
@@ -169,5 +168,7 @@ def _missing(given: str, path: str) -> Problem:
         return Problem(given, "no such file", f"there is no folder {parent!r}")
     except OSError:
         beside = []
+    import difflib
+
     near = difflib.get_close_matches(name, beside, n=1)
     return Problem(given, "no such file", f"did you mean {os.path.join(parent, near[0])!r}?" if near else "")

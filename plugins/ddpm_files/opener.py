@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from ddpm_core import ConfigError, Problem
-from ddpm_files import remote_object
-from ddpm_files.archive import Member, members, open_member
-from ddpm_files.compression import CODECS, Codec, by_suffix
+from ddpm_files.buckets import Buckets
 from ddpm_files.content import Content
-from ddpm_files.decompressed import Decompressed
-from ddpm_files.detected import Detected
 from ddpm_files.local_listing import local_path
-from ddpm_files.names import STDIN, is_remote, is_web, printable, split, suffixed
+from ddpm_files.names import STDIN, compression_of, is_remote, is_web, printable, split, suffixed
 from ddpm_files.opened import Opened, open_descriptor, open_local, open_stdin
 from ddpm_files.options import FilesOptions
-from ddpm_files.remote import Buckets
-from ddpm_files.remote_listing import exists
+
+if TYPE_CHECKING:
+    from ddpm_files.archive import Member
 
 
 class Opener:
@@ -48,11 +46,10 @@ class Opener:
         opened = self._plain(name)
         if opened.content is None:
             return self._piped(opened)
-        codec = self._codec(name)
-        if codec is None:
-            return opened
-        raw = Decompressed(opened.raw, codec, opened.name, size=opened.content.size, max_expansion=self._options.max_expansion)
-        opened.raw, opened.size, opened.forward = raw, None, True
+        chosen = self._options.compression
+        compression = compression_of(suffixed(name)) if chosen == "auto" else chosen
+        if compression not in (None, "none"):
+            self._decompress(opened, compression, size=opened.content.size)
         return opened
 
     def member_of(self, name: str) -> tuple[str, str] | None:
@@ -86,6 +83,8 @@ class Opener:
             found.file.close()
 
     def _open_member(self, archive: str, member: str, name: str) -> Opened:
+        from ddpm_files.archive import open_member
+
         opened = self._plain(archive)
         try:
             entry = self._member(archive, member, name, opened)
@@ -95,7 +94,7 @@ class Opener:
             raise
         content = Content(entry.size, f"crc32 {entry.crc:08x}", "")
         partition = f"{opened.partition}/{printable(member)}"
-        size = None if by_suffix(member) else entry.size
+        size = None if compression_of(member) else entry.size
         return Opened(name, partition, raw, content, size, lambda _: False, opened.verify, forward=True)
 
     def _member(self, archive: str, member: str, name: str, opened: Opened) -> Member:
@@ -112,6 +111,8 @@ class Opener:
             raise ConfigError(
                 Problem(opened.name, "is a pipe, and an archive's directory is at its end", "save it to a file first")
             )
+        from ddpm_files.archive import members
+
         found = members(opened.raw, opened.name)
         self._directory = (archive, content, found)
         return found
@@ -122,6 +123,8 @@ class Opener:
         if is_web(name):
             return self._web(name)
         if is_remote(name):
+            from ddpm_files import remote_object
+
             place = self.buckets.at(name)
             found = remote_object.look_at(place, place.key)
             return Opened.fixed(printable(name), printable(found.partition), found.file, found.content, found.content.size)
@@ -139,17 +142,24 @@ class Opener:
 
     def _piped(self, opened: Opened) -> Opened:
         """A pipe has no name that says how it is compressed: its first bytes do, unless the options do."""
-        chosen, most = self._options.compression, self._options.max_expansion
+        chosen = self._options.compression
         if chosen == "auto":
-            opened.raw = Detected(opened.raw, opened.name, max_expansion=most)
+            from ddpm_files.detected import Detected
+
+            opened.raw = Detected(opened.raw, opened.name, max_expansion=self._options.max_expansion)
         elif chosen != "none":
-            opened.raw = Decompressed(opened.raw, CODECS[chosen], opened.name, size=None, max_expansion=most)
+            self._decompress(opened, chosen, size=None)
         opened.forward = True
         return opened
 
-    def _codec(self, name: str) -> Codec | None:
-        chosen = self._options.compression
-        return by_suffix(suffixed(name)) if chosen == "auto" else CODECS.get(chosen)
+    def _decompress(self, opened: Opened, compression: str, *, size: int | None) -> None:
+        """From here on what comes out of `opened` is decompressed. `size`: how many bytes go in, or None where that is not known."""
+        from ddpm_files.compression import CODECS
+        from ddpm_files.decompressed import Decompressed
+
+        most = self._options.max_expansion
+        raw = Decompressed(opened.raw, CODECS[compression], opened.name, size=size, max_expansion=most)
+        opened.raw, opened.size, opened.forward = raw, None, True
 
     def _is_file(self, archive: str) -> bool:
         if self._directory is not None and self._directory[0] == archive:
@@ -161,6 +171,8 @@ class Opener:
                 return False
             return True
         if is_remote(archive):
+            from ddpm_files.remote_listing import exists
+
             place = self.buckets.at(archive)
             return exists(place, place.key)
         try:

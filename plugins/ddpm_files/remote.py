@@ -16,9 +16,6 @@ from ddpm_files.remote_options import RemoteOptions
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-STORES = ("s3", "gs")
-"""The schemes of object stores, as opposed to web servers."""
-
 _CONNECT = timedelta(seconds=5)
 _SILENCE = timedelta(seconds=60)
 _REQUEST = timedelta(minutes=10)
@@ -51,12 +48,6 @@ class Place:
         return f"{self.bucket}/{key}"
 
 
-def scheme_of(path: str) -> str:
-    """The scheme of a URL in lower case; of anything else an empty string."""
-    scheme, separator, _ = path.partition("://")
-    return scheme.lower() if separator else ""
-
-
 def open_store(url: str, options: RemoteOptions, *, retry_for: float | None) -> Place:
     """The bucket that a URL names. Nothing is sent yet: a wrong name or key shows at the first request, as what `explain` makes of it.
 
@@ -75,28 +66,6 @@ def open_store(url: str, options: RemoteOptions, *, retry_for: float | None) -> 
         raise ConfigError(Problem(url, "names no bucket", f"object store URLs look like {scheme}://bucket/folder/name"))
     make = _s3 if scheme.lower() == "s3" else _gs
     return replace(make(bucket, key, options, _retry(retry_for)), retry_for=retry_for)
-
-
-class Buckets:
-    """Buckets by URL, each opened once: requests of one bucket share their connections.
-
-    Args:
-        options, retry_for: As for `open_store`.
-    """
-
-    def __init__(self, options: RemoteOptions, *, retry_for: float | None) -> None:
-        self._options = options
-        self._retry_for = retry_for
-        self._opened: dict[str, Place] = {}
-
-    def at(self, url: str) -> Place:
-        """What `open_store` gives for this URL."""
-        scheme, _, rest = url.partition("://")
-        bucket, _, key = rest.partition("/")
-        name = f"{scheme.lower()}://{bucket}"
-        if name not in self._opened:
-            self._opened[name] = open_store(url, self._options, retry_for=self._retry_for)
-        return replace(self._opened[name], key=key)
 
 
 def _s3(bucket: str, key: str, options: RemoteOptions, retry: Any) -> Place:

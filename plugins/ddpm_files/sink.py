@@ -60,6 +60,7 @@ from ddpm_core import (
     conform,
 )
 from ddpm_files.local_listing import local_path
+from ddpm_files.names import STORES, scheme_of
 from ddpm_files.output_store import OutputStore
 from ddpm_files.sink_folders import Folders, table_folder
 from ddpm_files.sink_instance import new_instance
@@ -96,12 +97,11 @@ def output_of(options: FilesSinkOptions, context: BuildContext) -> OutputFormat:
 
 def store_of(options: FilesSinkOptions, context: BuildContext) -> OutputStore:
     """The table's folder."""
-    from ddpm_files.remote import STORES, open_store, scheme_of
-
     folders = table_folder(options.table)
     scheme = scheme_of(options.path)
     if scheme in STORES:
         from ddpm_files.output_objects import ObjectStoreOutput
+        from ddpm_files.remote import open_store
 
         place = open_store(options.path, options, retry_for=context.retry_for)
         parts = place.key.strip("/").split("/") if place.key.strip("/") else []

@@ -7,8 +7,6 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ddpm_core import ConfigError, Problem
 
-SCHEMES = ("http", "https")
-
 _PASSES = re.compile(
     r"(?i)x-(amz|goog|ms)-.*|aws_?access_?key_?id|google_?access_?id|.*signature|sig|expires|policy|key-pair-id|"
     r".*token|.*password|.*secret.*|api_?key|access_?key|key"

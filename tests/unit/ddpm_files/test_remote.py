@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from ddpm_core import ConfigError, DdpmError, FatalError, RetryableError
+from ddpm_files.buckets import Buckets
 from ddpm_files.options import FilesOptions
-from ddpm_files.remote import Buckets, Place, open_store
+from ddpm_files.remote import Place, open_store
 from ddpm_files.remote_errors import explain, translated
 from ddpm_files.remote_object import while_reading
 from ddpm_files.remote_options import RemoteOptions
