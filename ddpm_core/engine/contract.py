@@ -109,12 +109,12 @@ def check_step(plugin: Plugin[Any], step: Parsed, method: str, *, records: int |
 
 def _check_conserved(plugin: Plugin[Any], method: str, step: Parsed) -> None:
     """Every record is in a row, in a reject, or counted as filtered: what is in none would be lost without a trace."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     rows = 0 if step.data is None else step.data.num_rows
     if step.origin is None and rows == step.records and not step.rejects and not step.filtered:
         return
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     origin = pa.arange(0, rows) if step.origin is None else step.origin
     rejected = pa.array([reject.index for reject in step.rejects], pa.int32())
     kept = pc.count_distinct(pa.chunked_array([origin.cast(pa.int32()) if rows else rejected.slice(0, 0), rejected])).as_py()
@@ -263,7 +263,6 @@ def _ends(messages: Messages) -> tuple[dict[str, int], dict[str, int]]:
 def _check_rows(plugin: Plugin[Any], method: str, data: pa.RecordBatch, origin: pa.Int32Array | None, records: int) -> None:
     """The rows are a record batch, and each comes from one of `records` records."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     of_type(plugin, method, data, pa.RecordBatch, "A table becomes batches with `table.combine_chunks().to_batches()`.")
     rows = data.num_rows
@@ -278,6 +277,8 @@ def _check_rows(plugin: Plugin[Any], method: str, data: pa.RecordBatch, origin: 
     if len(origin) != rows:
         raise broken(plugin, f"{method} gave {rows:,} rows and an origin for {len(origin):,}")
     if rows:
+        import pyarrow.compute as pc
+
         found = pc.min_max(origin).as_py()
         if found["min"] < 0 or found["max"] >= records:
             outside = found["min"] if found["min"] < 0 else found["max"]

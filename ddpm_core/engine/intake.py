@@ -131,6 +131,8 @@ class Intake:
                 reads them again.
         """
         try:
+            import pyarrow.compute  # noqa: F401 - most runs need it: it loads while the sinks connect, which takes as long.
+
             self._until_the_end()
             self._fifo.put(End())
             while not self._finished:  # The source is told of the last commits too.

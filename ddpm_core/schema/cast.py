@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ddpm_core.schema import kernels as pc
 from ddpm_core.schema.cast_numbers import to_bool, to_decimal, to_float, to_int
 from ddpm_core.schema.cast_text import to_json, to_text
 from ddpm_core.schema.cast_times import to_date, to_duration, to_interval, to_time, to_timestamp

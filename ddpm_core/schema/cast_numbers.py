@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Context, Decimal, Inexact, InvalidOperation
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ddpm_core.schema import kernels as pc
 from ddpm_core.schema.outcome import Bad, Outcome, attempt, mismatch, rows_where, set_aside, without
 from ddpm_core.schema.types import EXACT_IN_DOUBLE, JSON_INT, JSON_NUMBER, Kind
 

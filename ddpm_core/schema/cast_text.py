@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ddpm_core.schema import kernels as pc
 from ddpm_core.schema.lists import list_parts
 from ddpm_core.schema.outcome import Bad, Outcome, attempt, mismatch, rows_where, set_aside, without
 from ddpm_core.schema.spell import UnspeakableError, check_json, json_text, plain_digits

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ddpm_core.schema import kernels as pc
 from ddpm_core.schema.outcome import REFUSALS, Bad, Outcome, attempt, mismatch, set_aside
 from ddpm_core.schema.types import Kind
 

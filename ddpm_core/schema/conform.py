@@ -16,7 +16,6 @@ from ddpm_core.schema.names import match_names
 from ddpm_core.schema.outcome import Outcome, rows_where, without
 from ddpm_core.schema.text_checks import rows_invalid, rows_with_bad_utf8, rows_with_nul
 from ddpm_core.schema.types import kind, plain, plain_type, sql_name
-from ddpm_core.schema.values import column_of
 
 _NESTED = ("list", "struct", "map")
 _HOLDS_TEXT = ("text", "json", "list", "struct", "map")
@@ -194,6 +193,8 @@ def _needs_values(source: pa.DataType, target: pa.DataType) -> bool:
 
 
 def _by_value(array: pa.Array, target: pa.DataType) -> Outcome:
+    from ddpm_core.schema.values import column_of
+
     array = plain(array)
     values = array.to_pylist()
     if kind(array.type) == "json":

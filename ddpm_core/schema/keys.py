@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ddpm_core.errors import ConfigError
 from ddpm_core.records import Reject
+from ddpm_core.schema import kernels as pc
 from ddpm_core.schema.complaint import shown
 from ddpm_core.schema.outcome import rows_where
 from ddpm_core.schema.types import kind, sql_name

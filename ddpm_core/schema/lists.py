@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ddpm_core.schema import kernels as pc
 from ddpm_core.schema.outcome import Bad
 
 

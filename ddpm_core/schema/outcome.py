@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from ddpm_core.schema import kernels as pc
 
 Bad: TypeAlias = dict[int, str]
 """Row -> reason code."""

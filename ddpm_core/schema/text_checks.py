@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ddpm_core.schema import kernels as pc
 from ddpm_core.schema.lists import list_parts
 from ddpm_core.schema.outcome import REFUSALS, culprits, rows_where
 from ddpm_core.schema.types import kind, plain

@@ -7,8 +7,9 @@ from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as is_type
+
+from ddpm_core.schema import kernels as pc
 
 Kind: TypeAlias = Literal[
     "null", "bool", "int", "float", "decimal", "text", "json", "binary", "uuid", "timestamp", "date", "time", "duration", "interval",

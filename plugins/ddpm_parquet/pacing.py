@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ddpm_core import BuildContext, DataError
@@ -182,4 +181,6 @@ def _leaves(array: pa.Array) -> Iterator[pa.Array]:
 def _longest(leaf: pa.Array) -> int:
     if not pa.types.is_dictionary(leaf.type):
         return 0
+    import pyarrow.compute as pc
+
     return int(pc.max(pc.binary_length(leaf.dictionary)).as_py() or 0)

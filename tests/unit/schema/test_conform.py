@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_DOWN, Context, Decimal
 from typing import Any
@@ -52,6 +54,18 @@ def test_columns_of_the_right_type_are_passed_on_uncopied() -> None:
     assert conformed.data.schema == pa.schema([("a", pa.int64()), ("b", pa.string())])
     assert conformed.data["a"].buffers()[1].address == data["a"].buffers()[1].address
     assert (conformed.rejects, conformed.kept, conformed.row(1)) == ([], None, 1)
+
+
+def test_columns_of_the_right_type_cost_no_import_of_what_casts() -> None:
+    code = (
+        "import sys\n"
+        "import pyarrow as pa\n"
+        "from ddpm_core import conform\n"
+        "batch = pa.record_batch({'a': [1, None], 'b': ['x', 'y']})\n"
+        "print(conform(batch, batch.schema).data == batch, 'pyarrow.compute' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "True False\n"
 
 
 def test_rows_that_do_not_fit_are_named_and_the_others_stay() -> None:
