@@ -23,6 +23,7 @@ from ddpm_core.engine.recovery import Recovery, Stopped
 from ddpm_core.engine.report import Report
 from ddpm_core.engine.sink_slot import SinkSlot
 from ddpm_core.errors import ConfigError, DdpmError
+from ddpm_core.memory import compact_pool
 from ddpm_core.plugin.events import Event, RunEnded, RunStarted
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ log = logging.getLogger("ddpm.engine")
 
 IN_FLIGHT_BYTES = 4 << 20
 """Bytes that may be read or decoded and not committed yet, where sinks want no larger rounds. What bounds the memory of a run."""
+
+AHEAD_BYTES = 8 << 20
+"""Bytes that may be read beyond a large round while it is committed: enough for the next one to begin at once."""
 
 STREAM_IN_FLIGHT_BYTES = 32 << 20
 """The same for sources that never end, whose messages come in bursts and whose sinks pause: with what is in it twice (as messages and as
@@ -64,9 +68,10 @@ class Runner:
         settings = pipeline.settings
         self._streams = pipeline.source[1].spec.endless
         in_flight = settings.in_flight_bytes or (STREAM_IN_FLIGHT_BYTES if self._streams else IN_FLIGHT_BYTES)
-        # While a transaction waits for more, there must be room for it, and so for batches that are to be joined.
+        # While a transaction waits for more, there must be room for it, and so for batches that are to be joined; and for what is read
+        # while it is committed.
         large = transaction_seconds > 0 or any(use.sink.write_rows for use in pipeline.sinks)
-        self._fifo = Fifo(max(transaction_bytes, in_flight) if large else in_flight)
+        self._fifo = Fifo(max(transaction_bytes + AHEAD_BYTES, in_flight) if large else in_flight)
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._report = Report(pipeline.name, target=pipeline.target)
         recovery = Recovery(retry_for=settings.retry_for, stopping=self._stopping, emit=self._emit)
@@ -138,7 +143,7 @@ class Runner:
         self._emit(RunStarted(self._pipeline.name))
         errors: list[BaseException] = []
         reader = threading.Thread(target=self._read, args=(errors,), name="ddpm-intake", daemon=True)
-        with few_passes():
+        with few_passes(), compact_pool():
             reader.start()
             try:
                 self._load.run()

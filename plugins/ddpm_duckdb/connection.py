@@ -17,8 +17,7 @@ _MAGIC = slice(8, 12)
 def connect(path: str, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """A connection in this thread, with one thread of DuckDB's.
 
-    More cost time at batches of this size. Two that are given whole row groups in one INSERT take a tenth to a fifth less time on two
-    cores, for transactions of 64 to 96 MB and 70 to 200 MB more memory (measured, 2.0): not worth it here.
+    More cost time in statements of one batch each; `RowStream` takes more.
 
     Raises:
         ConfigError: The path is a folder, no DuckDB file, in a folder that is missing, or, for reading, missing itself.

@@ -49,6 +49,54 @@ def test_rows_keep_their_order(target: Any, rows: Any) -> None:
     assert target.sql("SELECT n FROM events") == [(n,) for n in range(5000, 0, -1)]
 
 
+def test_rows_of_many_row_groups_keep_their_order(target: Any, rows: Any) -> None:
+    batches = [rows(n=range(first, first + 50_000)) for first in range(0, 500_000, 50_000)]
+    sink = target.sink()
+    assert target.land(sink, *batches, upto=1) == []
+    assert target.land(sink, *batches, upto=2) == []
+    sink.close()
+    assert target.sql("SELECT count(*), bool_and(n = rowid % 500000) FROM events") == [(1_000_000, True)]
+
+
+def test_a_column_that_comes_late_finds_all_rows_before_it(target: Any, rows: Any) -> None:
+    sink = target.sink()
+    early, late = rows(n=range(300_000)), rows(n=range(300_000, 600_000), late=range(300_000))
+    assert target.land(sink, early, late, early) == []
+    sink.close()
+    found = target.sql("SELECT count(*), count(late), sum(late), bool_and(n = rowid % 600000) FROM events")
+    assert found == [(900_000, 300_000, 299_999 * 150_000, True)]
+
+
+def test_rows_on_their_way_are_gone_after_a_rollback(target: Any, rows: Any) -> None:
+    sink = target.sink()
+    target.land(sink, rows(n=[1]))
+    sink.write(Batch(rows(n=range(400_000))))
+    sink.rollback()
+    target.land(sink, rows(n=[2]), upto=2)
+    sink.close()
+    assert target.sql("SELECT n FROM events") == [(1,), (2,)]
+
+
+def test_closing_forgets_rows_on_their_way(target: Any, rows: Any) -> None:
+    sink = target.sink()
+    target.land(sink, rows(n=[1]))
+    sink.write(Batch(rows(n=range(400_000))))
+    sink.close()
+    assert target.sql("SELECT n FROM events") == [(1,)]
+
+
+def test_what_ends_rows_on_their_way_is_told_by_the_commit(target: Any, rows: Any) -> None:
+    sink = target.sink()
+    for _ in range(2):
+        sink.write(Batch(rows(n=range(122_880))))
+    sink.cancel()
+    with pytest.raises(RetryableError, match=f"^the work on {re.escape(str(target.path))} was interrupted$"):
+        sink.commit({"file:a#1": Position(1, {})}, [])
+    sink.rollback()
+    sink.close()
+    assert target.sql("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'events'") == [(0,)]
+
+
 def test_names_that_differ_in_case_are_one_table_with_one_set_of_positions(target: Any, rows: Any) -> None:
     target.load(rows(a=[1]), "Shop.Events")
     sink = target.sink("sHOP.eVENTS")

@@ -1,0 +1,149 @@
+"""One INSERT whose rows come while it runs, so that DuckDB compresses a row group while the next one is read."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Iterator
+
+import duckdb
+import pyarrow as pa
+
+ROW_GROUP = 122_880
+"""Rows that DuckDB keeps and compresses together. Batches of just as many give each of its threads row groups of its own."""
+
+THREADS = 2
+"""DuckDB's threads while it runs. They compress, which is most of the work, each a row group; more were not measured."""
+
+
+class RowStream:
+    """Rows for one table, in one statement of the transaction that is open on the connection.
+
+    DuckDB takes them in a thread of this object, in whole row groups: what is put may be in the table only after `finish`. Until then
+    the connection must not be used for anything else. Rows that fill no row group need no thread, and are inserted by `finish`.
+
+    Args:
+        connection: Where the transaction is open.
+        sql: An INSERT that takes its rows from `_ddpm_incoming`.
+        schema: The columns of all rows that will be put.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, sql: str, schema: pa.Schema) -> None:
+        self.sql = sql
+        self.schema = schema
+        self._connection = connection
+        self._loose: list[pa.RecordBatch] = []
+        """Rows that fill no row group yet."""
+        self._rows = 0
+        """How many these are."""
+        self._next: deque[pa.RecordBatch] = deque()
+        """The row group, one at most, that DuckDB takes next."""
+        self._complete = False
+        """Whether no more rows will come."""
+        self._ended = False
+        """Whether the statement is over, with or without an error."""
+        self._error: Exception | None = None
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def put(self, data: pa.RecordBatch) -> None:
+        """Add rows. Waits while DuckDB has enough to do. An error of the statement is raised by `finish`."""
+        self._loose.append(data)
+        self._rows += data.num_rows
+        while self._rows >= ROW_GROUP:
+            self._hand_over(self._cut(ROW_GROUP))
+
+    def finish(self) -> None:
+        """Wait until all rows are in the table.
+
+        Raises:
+            duckdb.Error: The statement failed. The transaction can only be rolled back.
+        """
+        if self._thread is None:
+            if self._rows:
+                self._insert(self._cut(self._rows))
+            return
+        if self._rows:
+            self._hand_over(self._cut(self._rows))
+        self._end()
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del (
+                    error
+                )  # An error that its own frames hold would keep the connection, and so the file's lock, until who knows when.
+        self._use_threads(1)
+
+    def abandon(self) -> None:
+        """End the statement, wherever it is; the transaction is about to be rolled back. Never raises."""
+        self._loose, self._rows = [], 0
+        if self._thread is not None:
+            with self._changed:
+                self._next.clear()
+            self._end()
+            self._error = None
+            with contextlib.suppress(duckdb.Error):  # What broke is told by the next statement.
+                self._use_threads(1)
+
+    def _cut(self, rows: int) -> pa.RecordBatch:
+        """The first of the loose rows, as one batch."""
+        taken: list[pa.RecordBatch] = []
+        missing = rows
+        while missing:
+            first = self._loose[0]
+            if first.num_rows > missing:
+                self._loose[0] = first.slice(missing)
+                first = first.slice(0, missing)
+            else:
+                del self._loose[0]
+            taken.append(first)
+            missing -= first.num_rows
+        self._rows -= rows
+        return taken[0] if len(taken) == 1 else pa.concat_batches(taken)
+
+    def _hand_over(self, batch: pa.RecordBatch) -> None:
+        if self._thread is None:
+            self._use_threads(THREADS)
+            self._thread = threading.Thread(target=self._run, name="ddpm-duckdb", daemon=True)
+            self._thread.start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or not self._next)
+            self._next.append(batch)
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        try:
+            self._insert(pa.RecordBatchReader.from_batches(self.schema, self._batches()))
+        except Exception as error:  # noqa: BLE001  # It is raised again in the thread that puts.
+            self._error = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _insert(self, _ddpm_incoming: pa.RecordBatch | pa.RecordBatchReader) -> None:
+        self._connection.execute(self.sql)  # It finds its rows as the variable of this frame.
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        """What DuckDB's threads draw from, one at a time."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._complete or self._next)
+                if not self._next:
+                    return
+                batch = self._next.popleft()
+                self._changed.notify_all()
+            yield batch
+
+    def _end(self) -> None:
+        with self._changed:
+            self._complete = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _use_threads(self, number: int) -> None:
+        with self._connection.cursor() as other:  # A failed statement has ended the transaction of the connection's own.
+            other.execute(f"SET threads = {number}")
