@@ -48,7 +48,11 @@ class RowStream:
         self._thread: threading.Thread | None = None
 
     def put(self, data: pa.RecordBatch) -> None:
-        """Add rows. Waits while DuckDB has enough to do. An error of the statement is raised by `finish`."""
+        """Add rows. Waits while DuckDB has enough to do.
+
+        Raises:
+            duckdb.Error: The statement has failed. The transaction can only be rolled back.
+        """
         self._loose.append(data)
         self._rows += data.num_rows
         while self._rows >= ROW_GROUP:
@@ -67,14 +71,7 @@ class RowStream:
         if self._rows:
             self._hand_over(self._cut(self._rows))
         self._end()
-        error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del (
-                    error
-                )  # An error that its own frames hold would keep the connection, and so the file's lock, until who knows when.
+        self._raise_error()
         self._use_threads(1)
 
     def abandon(self) -> None:
@@ -111,13 +108,17 @@ class RowStream:
             self._thread.start()
         with self._changed:
             self._changed.wait_for(lambda: self._ended or not self._next)
-            self._next.append(batch)
-            self._changed.notify_all()
+            if not self._ended:
+                self._next.append(batch)
+                self._changed.notify_all()
+                return
+        self._raise_error()
+        raise RuntimeError("DuckDB ended an INSERT before it had drawn all of its rows")
 
     def _run(self) -> None:
         try:
             self._insert(pa.RecordBatchReader.from_batches(self.schema, self._batches()))
-        except Exception as error:  # noqa: BLE001  # It is raised again in the thread that puts.
+        except Exception as error:  # noqa: BLE001 - it is raised again in the thread that puts
             self._error = error
         with self._changed:
             self._ended = True
@@ -143,6 +144,16 @@ class RowStream:
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join()
+
+    def _raise_error(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del (
+                    error
+                )  # An error that its own frames hold would keep the connection, and so the file's lock, until who knows when.
 
     def _use_threads(self, number: int) -> None:
         with self._connection.cursor() as other:  # A failed statement has ended the transaction of the connection's own.

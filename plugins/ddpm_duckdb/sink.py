@@ -218,7 +218,8 @@ class DuckDbSink(TableSink):
         stream = self._stream
         if stream is None or stream.sql != sql or stream.schema != data.schema:
             stream = self._stream = RowStream(self._open_connection(), sql, data.schema)
-        stream.put(data)
+        with translated(self.options.path):
+            stream.put(data)
 
     def _over(self, sql: str, _ddpm_incoming: pa.RecordBatch) -> list[tuple[Any, ...]]:
         """Run a statement in which `_ddpm_incoming` is this batch: DuckDB finds it as the variable of the calling frame.

@@ -78,13 +78,21 @@ def test_nothing_is_no_statement(connection: duckdb.DuckDBPyConnection) -> None:
     RowStream(connection, "SELECT this is no SQL", SCHEMA).finish()
 
 
-@pytest.mark.parametrize("rows", [10, ROW_GROUP, 5 * ROW_GROUP])
+@pytest.mark.parametrize("rows", [10, ROW_GROUP, ROW_GROUP + 1])
 def test_an_error_of_the_statement_is_raised_at_the_end(connection: duckdb.DuckDBPyConnection, rows: int) -> None:
     stream = RowStream(connection, "INSERT INTO missing SELECT * FROM _ddpm_incoming", SCHEMA)
-    for first in range(0, rows, ROW_GROUP):  # None of them waits for a statement that is over.
-        stream.put(_rows(first, min(ROW_GROUP, rows)))
+    stream.put(_rows(0, rows))
     with pytest.raises(duckdb.CatalogException, match="Table with name missing does not exist"):
         stream.finish()
+    connection.execute("ROLLBACK")
+
+
+def test_a_statement_that_failed_takes_no_more_rows(connection: duckdb.DuckDBPyConnection) -> None:
+    stream = RowStream(connection, "INSERT INTO missing SELECT * FROM _ddpm_incoming", SCHEMA)
+    stream.put(_rows(0, ROW_GROUP))
+    with pytest.raises(duckdb.CatalogException, match="Table with name missing does not exist"):
+        stream.put(_rows(0, 2 * ROW_GROUP))  # The second row group waits for the statement, which is over.
+    stream.abandon()
     connection.execute("ROLLBACK")
 
 
