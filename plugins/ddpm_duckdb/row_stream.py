@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import deque
 from collections.abc import Iterator
 
 import duckdb
@@ -37,8 +36,8 @@ class RowStream:
         """Rows that fill no row group yet."""
         self._rows = 0
         """How many these are."""
-        self._next: deque[pa.RecordBatch] = deque()
-        """The row group, one at most, that DuckDB takes next."""
+        self._next: pa.RecordBatch | None = None
+        """The row group that DuckDB takes next."""
         self._complete = False
         """Whether no more rows will come."""
         self._ended = False
@@ -79,7 +78,7 @@ class RowStream:
         self._loose, self._rows = [], 0
         if self._thread is not None:
             with self._changed:
-                self._next.clear()
+                self._next = None
             self._end()
             self._error = None
             with contextlib.suppress(duckdb.Error):  # What broke is told by the next statement.
@@ -107,9 +106,9 @@ class RowStream:
             self._thread = threading.Thread(target=self._run, name="ddpm-duckdb", daemon=True)
             self._thread.start()
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or not self._next)
+            self._changed.wait_for(lambda: self._ended or self._next is None)
             if not self._ended:
-                self._next.append(batch)
+                self._next = batch
                 self._changed.notify_all()
                 return
         self._raise_error()
@@ -131,11 +130,11 @@ class RowStream:
         """What DuckDB's threads draw from, one at a time."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._complete or self._next)
-                if not self._next:
-                    return
-                batch = self._next.popleft()
+                self._changed.wait_for(lambda: self._complete or self._next is not None)
+                batch, self._next = self._next, None
                 self._changed.notify_all()
+            if batch is None:
+                return
             yield batch
 
     def _end(self) -> None:
