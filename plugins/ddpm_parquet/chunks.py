@@ -26,6 +26,7 @@ class Chunk:
         encoded: Bytes of its pages, decompressed.
         stored: Bytes in the file.
         pages: Its pages that hold values.
+        dictionaries: Its other pages; pyarrow refuses a column with more than one of them.
         largest_page: What pyarrow needs for one page; of a dictionary it keeps a copy.
         max_level: How many lists its values are within.
         prefixed: Whether texts may be stored without what they share with the one before.
@@ -38,6 +39,7 @@ class Chunk:
     encoded: int
     stored: int
     pages: list[Page]
+    dictionaries: list[Page]
     largest_page: int
     codec: str
     max_level: int
@@ -105,6 +107,7 @@ def _chunk(name: str, stream: BinaryIO, metadata: pq.FileMetaData, group: int, n
         encoded=max(sum(page.size for page in found), 1),
         stored=max(column.total_compressed_size, 1),
         pages=held,
+        dictionaries=[page for page in found if page.dictionary],
         largest_page=max((page.size * (2 if page.dictionary else 1) for page in found), default=0),
         codec=column.compression,
         max_level=declared.max_repetition_level,

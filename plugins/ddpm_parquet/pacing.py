@@ -7,16 +7,18 @@ so the pages' own headers are looked at, which is what pyarrow goes by.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from itertools import accumulate
 from typing import BinaryIO
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ddpm_core import BuildContext, DataError
 from ddpm_parquet.chunks import Chunk, chunks_of
+from ddpm_parquet.dictionaries import longest_text
 from ddpm_parquet.lists import rows_beginning
 from ddpm_parquet.options import ParquetOptions
+from ddpm_parquet.pages import Page
 
 _REFUSED_FROM = 4
 """Steps. What needs less is read, however little of the file it takes."""
@@ -68,6 +70,7 @@ class Pacer:
             self._context.batch_bytes / max(stored, 1e-9),
             self._options.max_step_bytes / 2 / max(mean, 1e-9),
             self._options.max_step_bytes / max(worst, 1e-9),
+            self._rows_of_dense_texts(chunks),
         ]
         return max(int(min(limits)), 1)
 
@@ -126,12 +129,21 @@ class Pacer:
             rows += begin
         return max(longest, values), max(min(rows, rows if fewest is None else fewest), 1)
 
+    def _rows_of_dense_texts(self, chunks: list[Chunk]) -> float:
+        """Rows that may be read at once where the longest texts of a column stand together: the mean says nothing of those."""
+        whole = sum(chunk.encoded for chunk in chunks)
+        limit = float("inf")
+        for chunk in chunks:
+            if chunk.text and chunk.values:
+                room = self._options.max_step_bytes / 2 * chunk.encoded / whole
+                limit = min(limit, _fewest_values(chunk.pages, room) * chunk.rows / chunk.values)
+        return limit
+
     def _measure_texts(self, group: int, chunks: list[Chunk]) -> None:
         """Learn the longest text of the columns whose texts could get too large together.
 
-        Read as dictionaries, the first row brings the whole dictionary and unpacks none of it. Texts that are not in a dictionary
-        take the room in memory that they take in the page; but one that is stored without what it shares with the text before it
-        may be as long as its page.
+        That is the longest of the dictionary. Texts that are not in a dictionary take the room in memory that they take in the page;
+        but one that is stored without what it shares with the text before it may be as long as its page.
         """
         at_once = min(chunks[0].rows, self._context.batch_rows)
         texts = [chunk for chunk in chunks if chunk.text and chunk.values]
@@ -140,47 +152,24 @@ class Pacer:
         for chunk in texts:
             if chunk.prefixed:
                 chunk.width = chunk.largest_page
-        texts = [chunk for chunk in texts if not chunk.prefixed]
-        if not texts:
-            return
-        paths = [chunk.path for chunk in texts]
-        file = pq.ParquetFile(
-            self._stream,
-            metadata=self._metadata,
-            read_dictionary=paths,
-            buffer_size=64 << 10,
-            pre_buffer=False,
-            page_checksum_verification=True,
-            arrow_extensions_enabled=False,  # The json type would come unpacked.
-            schema_depth_limit=self._options.max_depth,
-        )
-        batches = file.iter_batches(batch_size=1, row_groups=[group], columns=paths, use_threads=False)
-        first = next(iter(batches), None)
-        found = [] if first is None else [leaf for column in first.columns for leaf in _leaves(column)]
-        # Where they cannot be told apart, the worst that its pages allow counts.
-        longest = map(_longest, found) if len(found) == len(texts) else (chunk.encoded for chunk in texts)
-        for chunk, width in zip(texts, longest, strict=True):
-            chunk.width = width
+            elif len(chunk.dictionaries) > 1:  # The worst that they allow; to unpack them all could take hours.
+                chunk.width = chunk.encoded
+            elif chunk.dictionaries:
+                chunk.width = longest_text(self._stream, chunk.dictionaries[0], chunk.codec)
 
 
-def _leaves(array: pa.Array) -> Iterator[pa.Array]:
-    """The arrays without children within this one, in the order of Parquet's columns."""
-    kind = array.type
-    if pa.types.is_struct(kind):
-        for number in range(kind.num_fields):
-            yield from _leaves(array.field(number))
-    elif pa.types.is_map(kind):
-        yield from _leaves(array.keys)
-        yield from _leaves(array.items)
-    elif pa.types.is_nested(kind):
-        yield from _leaves(array.values)
-    else:
-        yield array
+def _fewest_values(pages: list[Page], room: float) -> float:
+    """How many values in a row may be read wherever one begins, so that they have so many bytes, or a page more. Infinite where all may.
 
-
-def _longest(leaf: pa.Array) -> int:
-    if not pa.types.is_dictionary(leaf.type):
-        return 0
-    import pyarrow.compute as pc
-
-    return int(pc.max(pc.binary_length(leaf.dictionary)).as_py() or 0)
+    Of a page that has more by itself it is as many as have so many bytes on average.
+    """
+    full = [page for page in pages if page.values]
+    sizes = [0, *accumulate(page.size for page in full)]
+    values = [0, *accumulate(page.values for page in full)]
+    fewest = float("inf")
+    for begin, page in enumerate(full):
+        end = bisect_right(sizes, sizes[begin] + room) - 1
+        if end == len(full):
+            break
+        fewest = min(fewest, values[end] - values[begin] if end > begin else page.values * room / page.size)
+    return fewest

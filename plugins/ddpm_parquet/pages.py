@@ -30,6 +30,7 @@ class Page:
         dictionary: Whether it is a dictionary.
         levels: Bytes of its repetition levels, where they stand in front of what is compressed (version 2); None where they are
             part of that and have a length of their own.
+        checksum: Of its stored bytes; None where there is none.
     """
 
     at: int
@@ -38,6 +39,7 @@ class Page:
     values: int
     dictionary: bool
     levels: int | None
+    checksum: int | None
 
 
 def pages(stream: BinaryIO, start: int, length: int, values: int) -> Iterator[Page]:
@@ -82,13 +84,16 @@ def _page(header: dict[int, object], at: int) -> Page | None:
     if values < 0:
         raise PageError("a page has less than no values")
     levels = _number(about, 6) if kind == _DATA_V2 and isinstance(about, dict) else None
-    return Page(at, stored, size, values, kind == _DICTIONARY, levels)
+    checksum = header.get(4)
+    return Page(at, stored, size, values, kind == _DICTIONARY, levels, checksum if isinstance(checksum, int) else None)
 
 
 def _number(fields: dict[int, object], field: int) -> int:
     value = fields.get(field)
     if not isinstance(value, int):
         raise PageError(f"a page header lacks its field {field}")
+    if value >= 1 << 31:  # pyarrow would take its lowest 32 bits, and find other pages than these.
+        raise PageError("a page header has a number that is too large")
     return value
 
 

@@ -76,6 +76,20 @@ def test_wide_rows_are_read_in_smaller_steps_than_narrow_ones(reading: Any, writ
     assert len(got.steps) > 1
 
 
+@pytest.mark.parametrize("where", [0, 20_000, 39_900])
+def test_long_texts_that_stand_together_are_read_a_few_rows_at_a_time(where: int, reading: Any, written: Write) -> None:
+    page = 64 << 10
+    long = [f"{n:0100000}" for n in range(100)]
+    texts = [f"{n:020}" for n in range(40_000)]
+    table = pa.table({"s": texts[:where] + long + texts[where:], "n": range(40_100)})
+    data = written(table, use_dictionary=False, data_page_size=page, compression="zstd", write_batch_size=1)
+    got = reading(data, max_step_bytes=STEP)
+    assert got.error is None
+    assert got.table == table
+    assert largest(got) <= STEP, "on average a row has 270 bytes: by that, all long ones would be in one step of 10 MB"
+    assert len(got.steps) < 200
+
+
 def test_texts_that_are_unpacked_by_their_beginnings_come_in_small_steps(reading: Any, written: Write) -> None:
     table = pa.table({"s": [f"{'x' * 500}{n}" for n in range(5000)]})
     data = written(table, use_dictionary=False, column_encoding={"s": "DELTA_BYTE_ARRAY"})
