@@ -1,16 +1,22 @@
-"""A table as DuckDB's catalog describes it."""
+"""A table as DuckDB's catalog describes it.
+
+The functions of its catalog (`duckdb_tables()` and the like) make DuckDB's own views when one is first asked, 15 ms, and each question
+takes one or two: more than a tenth of a small load. So nothing is asked of a table that is not there, or that this transaction has made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import duckdb
 import pyarrow as pa
 
 from ddpm_core import ConfigError
 from ddpm_duckdb.types import arrow_type, quote
+
+if TYPE_CHECKING:
+    import duckdb
 
 Fetch: TypeAlias = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 _HERE = "database_name = current_database() AND schema_name = ? AND table_name = ?"
@@ -82,19 +88,43 @@ class Table:
         return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in self.columns if not c.generated])
 
 
-def spelling(fetch: Fetch, schema: str, table: str) -> tuple[str, str]:
+def spelling(connection: duckdb.DuckDBPyConnection, fetch: Fetch, schema: str, table: str) -> tuple[str, str]:
     """The names as they are stored: DuckDB finds them whatever the case of their ASCII letters, positions are kept by their text."""
     folded = f"{_ASCII.format('schema_name')} = {_ASCII.format('?')}"
     found = fetch(f"SELECT schema_name FROM duckdb_schemas() WHERE database_name = current_database() AND {folded}", [schema])
     if not found:
         return schema, table
     schema = found[0][0]
+    if is_missing(connection, schema, table):
+        return schema, table
     folded = f"{_ASCII.format('table_name')} = {_ASCII.format('?')}"
     tables = fetch(
         f"SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? AND {folded}",
         [schema, table],
     )
     return schema, tables[0][0] if tables else table
+
+
+def is_missing(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
+    """Whether nothing of this name has been committed. False also where that cannot be told."""
+    import duckdb
+
+    with connection.cursor() as other:  # A statement that fails would end the transaction of the connection's own.
+        try:
+            other.execute(f"SELECT 1 FROM {quote(schema)}.{quote(name)} LIMIT 0")
+        except duckdb.CatalogException as error:  # Of a view it may be another table that is missing.
+            return f"Table with name {name} does not exist" in str(error)
+        except duckdb.Error:
+            return False
+    return False
+
+
+def made_table(
+    connection: duckdb.DuckDBPyConnection, fetch: Fetch, schema: str, name: str, comment: str, key: Sequence[str]
+) -> Table:
+    """A table that this transaction has made, with a primary key of these columns if there are any, and nothing else."""
+    columns = _columns(connection, _of_columns(fetch, schema, name), schema, name)
+    return Table(columns, comment, (), (Unique(tuple(map(quote, key)), frozenset(key)),) if key else (), ())
 
 
 def read_table(connection: duckdb.DuckDBPyConnection, fetch: Fetch, schema: str, name: str) -> Table | None:
@@ -104,23 +134,13 @@ def read_table(connection: duckdb.DuckDBPyConnection, fetch: Fetch, schema: str,
         ConfigError: It is a view.
     """
     place = [schema, name]
-    found = fetch(f"SELECT coalesce(comment, '') FROM duckdb_tables() WHERE {_HERE}", place)
+    found = fetch(f"SELECT coalesce(comment, ''), sql FROM duckdb_tables() WHERE {_HERE}", place)
     if not found:
         if fetch(f"SELECT 1 FROM duckdb_views() WHERE {_HERE.replace('table_name', 'view_name')}", place):
             raise ConfigError(f"{schema}.{name} is a view, and rows go into tables", hint="Name another table with --table")
         return None
-    types = {
-        entry[0]: entry[1] for entry in connection.execute(f"SELECT * FROM {quote(schema)}.{quote(name)} LIMIT 0").description or ()
-    }
-    columns = []
-    for column, sql, nullable, default, generated, expression in fetch(
-        "SELECT column_name, data_type, is_nullable, column_default, is_generated, generation_expression "
-        f"FROM duckdb_columns() WHERE {_HERE} ORDER BY column_index",
-        place,
-    ):
-        arrow = arrow_type(types[column])
-        filled = expression if generated else default
-        columns.append(Column(column, sql, arrow.type, arrow.cast, nullable, filled, generated))
+    described = _of_generated_columns(fetch, place) if "GENERATED ALWAYS" in found[0][1] else _of_columns(fetch, schema, name)
+    columns = _columns(connection, described, schema, name)
     names = {spelled: column.name for column in columns for spelled in (column.name, quote(column.name))}
     checks, uniques, references = [], [], []
     for kind, text, expression, own, table, referenced in fetch(
@@ -143,4 +163,32 @@ def read_table(connection: duckdb.DuckDBPyConnection, fetch: Fetch, schema: str,
         "WHERE database_name = current_database() AND constraint_type = 'FOREIGN KEY' AND referenced_table = ? LIMIT 1",
         [*place, name],
     )
-    return Table(tuple(columns), found[0][0], tuple(checks), tuple(uniques), tuple(references), bool(depended_on))
+    return Table(columns, found[0][0], tuple(checks), tuple(uniques), tuple(references), bool(depended_on))
+
+
+def _columns(
+    connection: duckdb.DuckDBPyConnection, described: Sequence[tuple[Any, ...]], schema: str, name: str
+) -> tuple[Column, ...]:
+    """Of name, type, whether it takes null, default, whether it is generated and from what, for each column."""
+    empty = connection.execute(f"SELECT * FROM {quote(schema)}.{quote(name)} LIMIT 0")
+    types = {entry[0]: arrow_type(entry[1]) for entry in empty.description or ()}
+    return tuple(
+        Column(column, sql, types[column].type, types[column].cast, nullable, expression if generated else default, generated)
+        for column, sql, nullable, default, generated, expression in described
+    )
+
+
+def _of_columns(fetch: Fetch, schema: str, name: str) -> list[tuple[Any, ...]]:
+    """What `duckdb_columns()` says of a table without generated columns, without looking at every view there is."""
+    return fetch(
+        'SELECT name, type, NOT "notnull", dflt_value, false, NULL FROM pragma_table_info(?) ORDER BY cid',
+        [f"{quote(schema)}.{quote(name)}"],
+    )
+
+
+def _of_generated_columns(fetch: Fetch, place: Sequence[str]) -> list[tuple[Any, ...]]:
+    return fetch(
+        "SELECT column_name, data_type, is_nullable, column_default, is_generated, generation_expression "
+        f"FROM duckdb_columns() WHERE {_HERE} ORDER BY column_index",
+        place,
+    )

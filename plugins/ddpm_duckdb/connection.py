@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from ddpm_core import ConfigError, FatalError
 from ddpm_duckdb.errors import failure
 from ddpm_duckdb.options import IN_MEMORY
+
+if TYPE_CHECKING:
+    import duckdb
 
 _MAGIC = slice(8, 12)
 
@@ -25,6 +27,8 @@ def connect(path: str, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """
     if path != IN_MEMORY:
         _check(path, read_only=read_only)
+    import duckdb
+
     try:
         connection = duckdb.connect(path, read_only=read_only)
         connection.execute("SET threads = 1")

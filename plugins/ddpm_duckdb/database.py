@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 
 from ddpm_core import ConfigError, Database, LetterSpelling, LetterTables
@@ -14,6 +13,9 @@ from ddpm_duckdb.connection import connect
 from ddpm_duckdb.errors import translated, translated_query
 from ddpm_duckdb.options import path_of
 from ddpm_duckdb.types import quote
+
+if TYPE_CHECKING:
+    import duckdb
 
 BATCH_ROWS = 10_000
 _SPELLING = LetterSpelling("?", same="lower({c}) = lower({p})", contains="contains({c}, {p})")
@@ -43,6 +45,8 @@ class DuckDbDatabase(Database):
         if any("\ud800" <= character <= "\udfff" for character in sql):
             raise ConfigError("the statement holds half a surrogate pair, which no text can")
         connection = self._connect(write=write)
+        import duckdb
+
         with translated_query(self._path):
             kinds = [statement.expected_result_type for statement in connection.extract_statements(sql)]
             result = connection.sql(sql)
@@ -63,6 +67,8 @@ class DuckDbDatabase(Database):
 
     @contextlib.contextmanager
     def letter_tables(self, *, write: bool) -> Iterator[LetterTables]:
+        import duckdb
+
         connection = self._connect(write=write)
 
         def tables(name: str) -> dict[str, str]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    import duckdb
 
 ROW_GROUP = 122_880
 """Rows that DuckDB keeps and compresses together. Batches of just as many give each of its threads row groups of its own."""
@@ -77,6 +80,8 @@ class RowStream:
         """End the statement, wherever it is; the transaction is about to be rolled back. Never raises."""
         self._loose, self._rows = [], 0
         if self._thread is not None:
+            import duckdb
+
             with self._changed:
                 self._next = None
             self._end()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 
 from ddpm_core import BuildContext, Dialect, Reject, RetryableError, TableSink, TargetTable, split_table
@@ -18,6 +17,9 @@ from ddpm_duckdb.errors import translated
 from ddpm_duckdb.options import IN_MEMORY, DuckDbOptions
 from ddpm_duckdb.row_stream import RowStream
 from ddpm_duckdb.types import quote, sql_type
+
+if TYPE_CHECKING:
+    import duckdb
 
 TRIM_BYTES = 4 << 20
 """Arrow bytes written between two times that DuckDB's cache is emptied."""
@@ -66,6 +68,8 @@ class DuckDbSink(TableSink):
         self._table: catalog.Table | None = None
         self._checks: dict[tuple[str, ...], Checks] = {}
         self._since_trim = 0
+        self._made = False
+        """Whether the transaction at hand has made the table."""
         self._stream: RowStream | None = None
         """Rows on their way into the table, where it takes them unasked."""
 
@@ -78,7 +82,8 @@ class DuckDbSink(TableSink):
         self.fetch("SET max_vacuum_tasks = 0")
         if self.options.memory_limit:
             self.fetch(f"SET memory_limit = '{self.options.memory_limit}'")
-        schema, table = catalog.spelling(self.fetch, self.schema_name, self.table_name)
+        self.fetch("SET catalog_error_max_schemas = 0")  # A name that is missing is not compared with all that there are.
+        schema, table = catalog.spelling(self._connection, self.fetch, self.schema_name, self.table_name)
         if (schema, table) != (self.schema_name, self.table_name):  # Positions are kept by the name as it is stored.
             super().__init__(self.options, self.context, schema=schema, table=table)
 
@@ -94,19 +99,26 @@ class DuckDbSink(TableSink):
         self._abandon_stream()
         connection, self._connection = self._connection, None
         if connection is not None:
+            import duckdb
+
             with contextlib.suppress(duckdb.Error):
                 connection.close()
 
     def begin(self) -> None:
         self.fetch("BEGIN")
+        self._made = False
 
     def end(self) -> None:
         self.fetch("COMMIT")
+        self._made = False
         self._trim()
 
     def undo(self) -> None:
         if self._connection is None:
             return
+        import duckdb
+
+        self._made = False
         self._abandon_stream()
         try:
             self._connection.execute("ROLLBACK")
@@ -118,6 +130,8 @@ class DuckDbSink(TableSink):
     def cancel(self) -> None:
         connection = self._connection
         if connection is not None:
+            import duckdb
+
             with contextlib.suppress(duckdb.Error):
                 connection.interrupt()
 
@@ -167,9 +181,19 @@ class DuckDbSink(TableSink):
         keyed = [names for unique in table.uniques for names in unique.columns]
         return column not in keyed and not table.references  # and no column that a key or a foreign key is made of.
 
+    def mark_owned(self) -> None:
+        super().mark_owned()
+        self._made = True
+
     def describe(self) -> TargetTable | None:
+        connection, place = self._open_connection(), (self.schema_name, self.table_name)
         with translated(self.options.path):
-            self._table = catalog.read_table(self._open_connection(), self.fetch, self.schema_name, self.table_name)
+            if self._made:
+                self._table = catalog.made_table(connection, self.fetch, *place, self.owned_comment, self.options.key)
+            elif catalog.is_missing(connection, *place):
+                self._table = None
+            else:
+                self._table = catalog.read_table(connection, self.fetch, *place)
         self._checks.clear()
         if self._table is None:
             return None
@@ -238,6 +262,8 @@ class DuckDbSink(TableSink):
         """
         if self._since_trim < TRIM_BYTES or self._connection is None:
             return
+        import duckdb
+
         self._since_trim = 0
         limit = f"SET memory_limit = '{self.options.memory_limit}'" if self.options.memory_limit else "RESET memory_limit"
         with contextlib.suppress(duckdb.Error), self._connection.cursor() as other:
