@@ -15,6 +15,7 @@ from ddpm_core import __version__
 from ddpm_core.cli.lazy import Place, RootGroup
 from ddpm_core.cli.settings import Settings, global_options
 from ddpm_core.collector import STARTING
+from ddpm_core.memory import start_compact
 
 COMMANDS = {
     "ingest": Place("ddpm_core.cli.ingest", "ingest", "Read files, queries or standard input into databases or files."),
@@ -66,6 +67,9 @@ def cli(ctx: click.Context) -> None:
 def main() -> None:
     """Run the command line, and end the process with its code."""
     gc.set_threshold(*STARTING)
+    start_compact()
+    # pydantic looks for plugins of its own in every installed distribution, 12 ms. Who has one sets this to something else.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         cli(prog_name="ddpm")
     except SystemExit as end:
