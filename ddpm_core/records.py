@@ -195,6 +195,7 @@ class Parsed:
         byte_offset: record within this step -> where in the document it begins, or None.
         nbytes: Bytes of the source that this step consumed, for progress and the memory budget.
         filtered: How many of the records the format's own rules left out, without a row and without a reject.
+        valid: Whether `data.validate(full=True)` has passed. Otherwise sinks look at every text again, which may be no UTF-8.
     """
 
     data: pa.RecordBatch | None
@@ -206,6 +207,7 @@ class Parsed:
     byte_offset: Callable[[int], int | None] | None = None
     nbytes: int = 0
     filtered: int = 0
+    valid: bool = False
 
 
 @dataclass(slots=True)
@@ -217,12 +219,14 @@ class Batch:
         origin: Row -> record of the step it came from (int32); None means row i is record i.
         src: What the rows were parsed from.
         first_record: The number of the step's first record in its document; None for messages, which have their own offsets.
+        valid: As in `Parsed`; no longer so once a processor has had the rows.
     """
 
     data: pa.RecordBatch
     origin: pa.Int32Array | None = None
     src: Messages | Document | Rows | None = None
     first_record: int | None = None
+    valid: bool = False
 
     def __len__(self) -> int:
         return int(self.data.num_rows)
@@ -238,7 +242,7 @@ class Batch:
         if pa.types.is_null(rows.type):  # An empty list without a type.
             rows = rows.cast(pa.int64())
         origin = rows.cast(pa.int32()) if self.origin is None else self.origin.take(rows)
-        return Batch(self.data.take(rows), origin, self.src, self.first_record)
+        return Batch(self.data.take(rows), origin, self.src, self.first_record, self.valid)
 
     def replace(self, data: pa.RecordBatch) -> Batch:
         """The same rows with other columns: origins stay. The number of rows must be the same."""

@@ -37,7 +37,7 @@ def joined(batches: Sequence[Batch]) -> Batch:
         return batches[0]
     import pyarrow as pa
 
-    return Batch(pa.concat_batches([batch.data for batch in batches]))
+    return Batch(pa.concat_batches([batch.data for batch in batches]), valid=all(batch.valid for batch in batches))
 
 
 def parted(rejects: Iterable[Reject], batches: Sequence[Batch]) -> list[list[Reject]]:

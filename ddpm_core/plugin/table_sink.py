@@ -171,9 +171,9 @@ class TableSink(EvolvingTable):
             ]
         from ddpm_core.schema.conform import conform
 
-        conformed = conform(data, self._columns_to_conform_to(self._target), refuse_nul=self.refuse_nul)
+        conformed = conform(data, self._columns_to_conform_to(self._target), refuse_nul=self.refuse_nul, valid=batch.valid)
         if conformed.rejects and self._change(self._widenings(data, conformed.rejects)):
-            conformed = conform(data, self._columns_to_conform_to(self._target), refuse_nul=self.refuse_nul)
+            conformed = conform(data, self._columns_to_conform_to(self._target), refuse_nul=self.refuse_nul, valid=batch.valid)
         rejects = self._with_name_problems(data, conformed.rejects)
         if conformed.data is None or conformed.data.num_rows == 0:
             return rejects
