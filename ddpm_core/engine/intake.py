@@ -18,7 +18,8 @@ from typing import Any
 from ddpm_core.engine.answers import Answer, Claimed, Committed, Drained, Finished
 from ddpm_core.engine.blame import blame
 from ddpm_core.engine.chunk import Chunk, Refusal
-from ddpm_core.engine.contract import HandedOut, broken, check_processed, check_step, steps
+from ddpm_core.engine.contract import HandedOut, broken, check_processed, check_step, of_type, steps
+from ddpm_core.engine.early import EarlySteps
 from ddpm_core.engine.fifo import Abandon, Claim, Closed, End, Fifo
 from ddpm_core.engine.recovery import Recovery, Stopped
 from ddpm_core.engine.report import DocumentReport
@@ -103,6 +104,8 @@ class Intake:
         self._gone = gone
         self._claims: deque[Sequence[str]] = deque()
         """What load was asked to claim and has not answered yet, in order."""
+        self._early: EarlySteps | None = None
+        """What was parsed of the document whose claim is on its way."""
         self._outdated = 0
         """How many of them, from the left, a source asked for that was closed since: their answers are not for the one that is open."""
         self._finished = False
@@ -131,8 +134,6 @@ class Intake:
                 reads them again.
         """
         try:
-            import pyarrow.compute  # noqa: F401 - most runs need it: it loads while the sinks connect, which takes as long.
-
             self._until_the_end()
             self._fifo.put(End())
             while not self._finished:  # The source is told of the last commits too.
@@ -173,7 +174,7 @@ class Intake:
         if patience is None:
             patience = 0.0 if self._claims else self.IDLE
         item = self._recovery.until_done("source", partial(self._read, patience), restore=self._reopen)
-        if item is None and self._claims:
+        if item is None and self._claims and not (self._early is not None and self._early.advance()):
             self._listen(wait=True)
         self._take(item)
 
@@ -204,7 +205,9 @@ class Intake:
                 self._stream.assigned(partitions)
                 self._claims.append(partitions)
                 self._fifo.put(Claim(partitions))
+                self._early = self._begin_early()
             case Skipped(name, note):
+                self._early = None
                 self._documents.append(DocumentReport(name, "skipped", note, self._table))
                 self._emit(DocumentEnded(name, "skipped", note))
             case Failed(name, error):
@@ -289,6 +292,17 @@ class Intake:
             return
         self._emit(DocumentEnded(document.name, "landed", document.note))
 
+    def _begin_early(self) -> EarlySteps | None:
+        """The steps of the document that was just claimed, where they do not depend on the answer."""
+        if self._parser is None or not self._parser[0].self_describing:
+            return None
+        document = blame(self._source_plugin, self._source.upcoming)
+        if document is None:
+            return None
+        parser, plugin = self._parser
+        of_type(self._source_plugin, "upcoming", document, Document)
+        return EarlySteps(document, steps(plugin, lambda: parser.parse_document(document), resumes=parser.resumable))
+
     def _chunks_of(self, document: Document | Rows, line: DocumentReport) -> Iterator[Chunk]:
         """The steps of a document as chunks, and a last one that says that it has been read to its end."""
         start = document.start
@@ -309,6 +323,10 @@ class Intake:
         parser, plugin = self._a_parser()
         if not parser.resumable:
             document.start = Position(0)  # It is read from its beginning, and delivery drops what is there already.
+        early, self._early = self._early, None
+        parsed = None if early is None else early.steps_of(document)
+        if parsed is not None:
+            return parsed
         return steps(plugin, lambda: parser.parse_document(document), resumes=parser.resumable and not document.atomic)
 
     def _a_parser(self) -> tuple[Parser, Plugin[FormatSpec]]:
@@ -344,7 +362,7 @@ class Intake:
         chunk.refusals = [Refusal(r.index, r, "parse", judge.spec.name, judge.version) for r in chunk.step.rejects]
         if chunk.step.data is not None and chunk.step.data.num_rows:
             first = None if isinstance(chunk.source, Messages) else next(iter(chunk.first.values())).offset
-            batch: Batch | None = Batch(chunk.step.data, chunk.step.origin, chunk.source, first)
+            batch: Batch | None = Batch(chunk.step.data, chunk.step.origin, chunk.source, first, chunk.step.valid)
             for processor, plugin in self._processors:
                 if batch is None:
                     break
@@ -360,6 +378,8 @@ class Intake:
         chunk.refusals += [
             Refusal(batch.record(r.index), r, "process", plugin.spec.name, plugin.version) for r in processed.rejects
         ]
+        if processed.batch is not None:
+            processed.batch.valid = False
         return processed.batch
 
     def _hold_back(self, chunk: Chunk) -> None:

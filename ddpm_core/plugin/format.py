@@ -38,6 +38,10 @@ class Parser(ABC):
     """Whether `parse_document` honours `document.start`. If not, it gets a start of 0 and the engine drops what is known.
     Set by itself where the base class' own `parse_document` does the framing."""
 
+    self_describing: ClassVar[bool] = False
+    """Whether `expect` tells it nothing, since documents of the format say themselves what their columns are. Such a document may be begun
+    before the target is known, and then be dropped and begun again."""
+
     max_record_bytes: int = 16 << 20
     """A payload longer than this is set aside unread, with reason `too_large`."""
 

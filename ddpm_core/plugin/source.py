@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from ddpm_core.records import Item, Positions
+from ddpm_core.records import Document, Item, Positions
 
 
 class Source(ABC):
@@ -48,6 +48,15 @@ class Source(ABC):
             positions: For each partition assigned, and for each generation of it that a sink knows, the lowest position of the
                 sinks. A partition that no sink has seen is absent: begin at its beginning.
         """
+
+    def upcoming(self) -> Document | None:
+        """The document that the partitions returned last will give, if no sink knows it. None, as here, where that cannot be told.
+
+        Called at most once after each `Assigned`, before its `seek`. The engine may parse its beginning meanwhile. When `read` then returns a
+        document with the same stream it goes on, or sets the stream back to its beginning where the document does not start there. So
+        this is for streams that can seek, and that cost little to read in vain.
+        """
+        return None
 
     @abstractmethod
     def read(self, timeout: float) -> Item | None:

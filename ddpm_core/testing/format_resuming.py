@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, BinaryIO, cast
 
 import pytest
 
+from ddpm_core.errors import DataError
 from ddpm_core.plugin import framing
 from ddpm_core.plugin.specs import BuildContext
-from ddpm_core.records import Position
+from ddpm_core.records import Parsed, Position
 from ddpm_core.testing.compare import plain_rows
 from ddpm_core.testing.format_bench import FormatBench, Outcome, as_document, as_stream, check_sample
 from ddpm_core.testing.streams import PieceStream
@@ -25,6 +28,30 @@ class FormatResuming(FormatBench):
         next(steps, None)
         cast(Any, steps).close()
         check_sample(sample, self.parse(as_stream(sample.document), parser=parser))
+
+    def test_a_document_begun_before_the_target_is_known_goes_on_or_begins_again(self) -> None:
+        """Where the parser says that it is `self_describing`: the same comes of both, whatever the target turns out to expect."""
+        import pyarrow as pa
+
+        context = BuildContext(batch_rows=1, batch_bytes=64)
+        if not self.parser(context).self_describing:
+            pytest.skip("this format may have to know the target")
+        for sample in self.samples:
+            once = facts(self.parse(as_stream(sample.document), parser=self.parser(context)))
+            expected = pa.schema({name: pa.string() for name in sample.rows[0]} if sample.rows else {"another": pa.string()})
+            for goes_on in (True, False):
+                parser, stream = self.parser(context), as_stream(sample.document)
+                document = as_document(stream, len(sample.document))
+                steps = iter(parser.parse_document(document))
+                begun = gather(steps, at_most=1)
+                parser.expect(expected)
+                if goes_on and begun.error is None:
+                    rest = gather(steps)
+                    assert facts(Outcome([*begun.steps, *rest.steps], rest.error)) == once
+                else:
+                    stream.seek(0)
+                    cast(Any, steps).close()
+                    assert facts(gather(iter(parser.parse_document(document)))) == once
 
     def test_no_step_has_more_rows_than_allowed(self) -> None:
         if not self.capabilities.cuts_at_batch_rows:
@@ -81,3 +108,19 @@ class FormatResuming(FormatBench):
         start = Position(sum(step.records for step in steps), {"resume": json.loads(json.dumps(resume))})
         rest = self.parse(as_stream(grown.document), start=start)
         assert plain_rows([*Outcome(steps).rows, *rest.rows]) == plain_rows(grown.rows)
+
+
+def gather(steps: Iterator[Parsed], *, at_most: int | None = None) -> Outcome:
+    """The next steps of a document, or all that are left of it."""
+    outcome = Outcome([])
+    try:
+        outcome.steps.extend(islice(steps, at_most))
+    except DataError as error:
+        outcome.error = error
+    return outcome
+
+
+def facts(outcome: Outcome) -> tuple[object, ...]:
+    """What must be the same: rows and their types, what was rejected, and how it ended."""
+    schemas = [step.data.schema for step in outcome.steps if step.data is not None]
+    return plain_rows(outcome.rows), schemas, outcome.rejects, outcome.error and (outcome.error.reason, outcome.error.message)

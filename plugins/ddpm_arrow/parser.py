@@ -39,6 +39,7 @@ class ArrowParser(Parser):
     """
 
     resumable: ClassVar[bool] = True
+    self_describing: ClassVar[bool] = True
 
     def __init__(self, options: ArrowOptions, context: BuildContext) -> None:
         self._max_bytes = options.max_batch_bytes
@@ -106,6 +107,7 @@ class ArrowParser(Parser):
                 records=end - row,
                 rejects=made[2],
                 origin=made[1],
+                valid=all_text,
                 resume={"batch": number + 1, "row": 0} if end == rows else {"batch": number, "row": end},
                 nbytes=nbytes * end // rows - nbytes * row // rows,
             )

@@ -31,6 +31,7 @@ class AvroParser(Parser):
     """
 
     resumable = True
+    self_describing = True
 
     def __init__(self, options: AvroOptions, context: BuildContext) -> None:
         self._options = options

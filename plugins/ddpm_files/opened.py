@@ -48,6 +48,16 @@ class Opened:
         """One that cannot grow, and whose stream itself says when it has changed."""
         return cls(name, partition, raw, content, size, lambda _: False, lambda: None)
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is a file of this machine as it is: its bytes are at hand, in any order."""
+        return isinstance(self.raw, FileWindow)
+
+    def hand_out(self) -> None:
+        """From here on somebody is told what goes wrong in its stream. Before, it was only looked at ahead."""
+        if isinstance(self.raw, FileWindow):
+            self.raw.shrunk = False
+
     def stream(self) -> BinaryIO:
         """The stream that parsers get. Made once: when it goes, it closes `raw`."""
         return ForwardReader(self.raw, BUFFER_BYTES) if self.forward else buffered(self.raw)

@@ -66,6 +66,12 @@ class FilesSource(Source):
         self._positions = positions
         self._awaiting_seek = False
 
+    def upcoming(self) -> Document | None:
+        opened = self._opened
+        if opened is None or not opened.plain:
+            return None
+        return Document(opened.name, opened.partition, self._stream_of(opened), size=opened.size)
+
     def read(self, timeout: float) -> Item | None:
         if self._awaiting_seek:
             return None
@@ -98,25 +104,29 @@ class FilesSource(Source):
 
     def _decide(self, opened: Opened) -> Document | Skipped:
         self._handed_out = True
+        opened.hand_out()
         content = opened.content
         if content is None:
-            self._stream = opened.stream()
-            return Document(opened.name, opened.partition, self._stream, atomic=True)
+            return Document(opened.name, opened.partition, self._stream_of(opened), atomic=True)
         known = _generations(opened.partition, self._positions)
         choice = choose(content, known, again=self._options.again, begins=opened.begins)
         if isinstance(choice, Skip):
             self._release()
             return Skipped(opened.name, choice.note)
-        self._stream = opened.stream()
         return Document(
             name=opened.name,
             partition=f"{opened.partition}#{choice.generation}",
-            stream=self._stream,
+            stream=self._stream_of(opened),
             start=choice.start,
             size=opened.size,
             detail=content.detail,
             note=choice.note,
         )
+
+    def _stream_of(self, opened: Opened) -> BinaryIO:
+        if self._stream is None:
+            self._stream = opened.stream()
+        return self._stream
 
     def _release(self) -> None:
         if self._opened is not None:

@@ -40,6 +40,7 @@ class ParquetParser(Parser):
     """
 
     resumable = True
+    self_describing = True
 
     def __init__(self, options: ParquetOptions, context: BuildContext) -> None:
         self._options = options
@@ -103,6 +104,7 @@ class ParquetParser(Parser):
                     records=batch.num_rows,
                     rejects=rejects,
                     origin=origin,
+                    valid=True,
                     resume={
                         "row_group": number + 1 if last else number,
                         "row": 0 if last else row,

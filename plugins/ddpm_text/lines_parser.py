@@ -27,6 +27,7 @@ class LinesParser(Parser):
     """
 
     resumable: ClassVar[bool] = True
+    self_describing: ClassVar[bool] = True
 
     def __init__(self, options: LinesOptions, context: BuildContext) -> None:
         self.max_record_bytes = options.max_record_bytes

@@ -341,6 +341,30 @@ class BelievesTheTarget(Lines):
     broken = TakesTheHint
 
 
+class SaysThatItNeedsNoHint(TakesTheHint):
+    self_describing = True
+
+
+class BeginsBeforeTheHint(Lines):
+    fails = "test_a_document_begun_before_the_target_is_known_goes_on_or_begins_again"
+    broken = SaysThatItNeedsNoHint
+
+
+class ReadsToTheEndWhenDropped(LinesParser):
+    self_describing = True
+
+    def parse_document(self, document: Document) -> Iterator[Parsed]:
+        try:
+            yield from super().parse_document(document)
+        finally:
+            document.stream.seek(0, 2)
+
+
+class CannotBeginAgain(Lines):
+    fails = "test_a_document_begun_before_the_target_is_known_goes_on_or_begins_again"
+    broken = ReadsToTheEndWhenDropped
+
+
 class CountsTwice(LinesParser):
     def parse_messages(self, messages: Messages) -> Parsed:
         parsed = super().parse_messages(messages)
