@@ -7,7 +7,8 @@ A plugin turns whatever its libraries throw into one of these, panics of Rust li
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from ddpm_core.values import dataclass
 
 
 class DdpmError(Exception):

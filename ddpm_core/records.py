@@ -12,9 +12,11 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

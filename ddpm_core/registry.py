@@ -9,7 +9,6 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +19,7 @@ from ddpm_core.plugin.hookspecs import PROJECT, HookSpecs
 from ddpm_core.plugin.names import data_name, scheme_of
 from ddpm_core.plugin.spec_problem import spec_problem
 from ddpm_core.plugin.specs import FormatSpec, Kind, Plugin, PluginSpec, ProcessorSpec, SinkSpec, SourceSpec
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     from ddpm_core.plugin.events import Event

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddpm_core.cli.settings import Settings
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     from ddpm_core.engine.replay_pipeline import PipelineTarget

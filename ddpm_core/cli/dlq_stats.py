@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ddpm_core.cli.output import print_table, printable
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     from ddpm_core.plugin.database import DeadLetterFilter

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

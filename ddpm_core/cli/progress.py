@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from ddpm_core.cli.output import count, printable, redact, size
@@ -25,6 +25,7 @@ from ddpm_core.plugin.events import (
     Recovered,
     Waiting,
 )
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     from rich.progress import Progress

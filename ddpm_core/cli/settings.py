@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     from ddpm_core.registry import Registry

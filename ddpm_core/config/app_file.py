@@ -20,7 +20,6 @@ import difflib
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from ddpm_core.config.node import Node, below
 from ddpm_core.config.yaml_file import read_yaml
 from ddpm_core.config.yaml_text import yaml_text
 from ddpm_core.errors import ConfigError, Problem
+from ddpm_core.values import dataclass
 
 TEST_TIMEOUT = 30.0
 """Seconds after which a run in integration test mode stops."""

@@ -10,12 +10,12 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ddpm_core.config.node import Node, below
 from ddpm_core.config.redact import MASK, is_secret_name
 from ddpm_core.errors import ConfigError, Problem
+from ddpm_core.values import dataclass
 
 MAX_SECRET_BYTES = 1 << 20
 """The longest content of a file that a `NAME_FILE` names."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple, TypeAlias
 
 from ddpm_core.errors import Problem
+from ddpm_core.values import dataclass
 
 LONGEST_KEY = 80
 """A longer key is cut where it is shown."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ from ddpm_core.config.app_file import AppPipeline
 from ddpm_core.config.environment import Environment
 from ddpm_core.config.node import Node
 from ddpm_core.errors import Problem
+from ddpm_core.values import dataclass
 
 Schema = Literal["evolve", "freeze"]
 Guarantee = Literal["exactly_once", "at_least_once"]

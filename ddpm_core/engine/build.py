@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -19,6 +19,7 @@ from ddpm_core.plugin.sink import Sink
 from ddpm_core.plugin.source import Source
 from ddpm_core.plugin.specs import BuildContext, FormatSpec, OutputFormat, Plugin, ProcessorSpec, SinkSpec, SourceSpec, resolve
 from ddpm_core.registry import Registry
+from ddpm_core.values import dataclass
 
 Options: TypeAlias = Mapping[str, Any] | PluginOptions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ from ddpm_core.engine.build import dead_letter_model, options_model
 from ddpm_core.errors import ConfigError, PluginError, Problem
 from ddpm_core.plugin.specs import FormatSpec, Plugin, PluginSpec, ProcessorSpec, SinkSpec, SourceSpec
 from ddpm_core.registry import Registry
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

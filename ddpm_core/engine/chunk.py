@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from ddpm_core.engine.report import DocumentReport
 from ddpm_core.records import Batch, Document, Messages, Parsed, Position, Positions, Reject, Rows, stream_of
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

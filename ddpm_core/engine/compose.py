@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from ddpm_core.plugin.sink import Sink
 from ddpm_core.plugin.source import Source
 from ddpm_core.plugin.specs import BuildContext, Plugin, ReadBounds, SinkSpec
 from ddpm_core.registry import Registry
+from ddpm_core.values import dataclass
 
 T = TypeVar("T")
 

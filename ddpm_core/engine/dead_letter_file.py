@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +21,7 @@ from ddpm_core.plugin.database import DeadLetterFilter
 from ddpm_core.plugin.dead_letters import DeadLetterStore, supersedes
 from ddpm_core.plugin.letter_rows import headers_as_text, headers_of_text
 from ddpm_core.records import DeadLetter
+from ddpm_core.values import dataclass
 
 try:
     import fcntl

@@ -6,11 +6,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ddpm_core.engine.chunk import Chunk
 from ddpm_core.engine.report import DocumentReport
 from ddpm_core.errors import DdpmError
+from ddpm_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

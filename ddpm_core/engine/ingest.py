@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -31,6 +30,7 @@ from ddpm_core.plugin.format import Parser
 from ddpm_core.plugin.sink import Sink
 from ddpm_core.plugin.specs import BuildContext, FormatSpec, Plugin
 from ddpm_core.registry import Registry
+from ddpm_core.values import dataclass
 
 NAME = "ingest"
 """The pipeline's name: sinks keep positions under it, so every `ddpm ingest` into a table knows what the others landed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePath
 from typing import Any
 
@@ -15,6 +15,7 @@ from ddpm_core.errors import ConfigError, Problem
 from ddpm_core.plugin.names import data_name, scheme_of, split_table
 from ddpm_core.plugin.specs import FormatSpec, Plugin, SourceSpec, resolve
 from ddpm_core.registry import Registry
+from ddpm_core.values import dataclass
 
 STDIN = "-"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from ddpm_core.errors import FatalError
+from ddpm_core.values import dataclass
 
 
 class TooManyRejectsError(FatalError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from ddpm_core.engine.blame import blame
@@ -11,6 +10,7 @@ from ddpm_core.engine.build import Pipeline, SinkUse
 from ddpm_core.errors import DdpmError, FatalError
 from ddpm_core.plugin.sink import Sink
 from ddpm_core.plugin.specs import Plugin
+from ddpm_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
 from ddpm_core.engine.blame import blame
@@ -14,6 +14,7 @@ from ddpm_core.plugin.sink import Sink
 from ddpm_core.plugin.source import Source
 from ddpm_core.plugin.specs import Plugin, SinkSpec, SourceSpec
 from ddpm_core.records import Assigned, Document, EndOfSource, Failed, Parsed, Rows
+from ddpm_core.values import dataclass
 
 IDLE = 0.5
 """Seconds that a read of the source may wait."""

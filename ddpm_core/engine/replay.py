@@ -27,7 +27,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import IO, Literal, Protocol
@@ -43,6 +43,7 @@ from ddpm_core.plugin.database import DeadLetterFilter
 from ddpm_core.plugin.dead_letters import DeadLetterStore
 from ddpm_core.plugin.events import Event
 from ddpm_core.records import DeadLetter
+from ddpm_core.values import dataclass
 
 PIECE_LETTERS = 1_000
 PIECE_BYTES = 8 << 20

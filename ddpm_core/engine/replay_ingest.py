@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,6 +24,7 @@ from ddpm_core.plugin.format import Parser
 from ddpm_core.plugin.specs import BuildContext, FormatSpec, Plugin
 from ddpm_core.records import DeadLetter
 from ddpm_core.registry import Registry
+from ddpm_core.values import dataclass
 
 PIPELINE = "ingest"
 """The pipeline whose letters go here."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
 from ddpm_core.errors import DdpmError
+from ddpm_core.values import dataclass
 
 DocumentStatus: TypeAlias = Literal["landed", "skipped", "failed", "stopped"]
 RunStatus: TypeAlias = Literal["landed", "dead_letters", "stopped", "failed"]

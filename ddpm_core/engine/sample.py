@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from ddpm_core.engine.blame import blame
@@ -14,6 +14,7 @@ from ddpm_core.engine.contract import broken, check_processed, check_step, steps
 from ddpm_core.errors import DataError, FatalError, RetryableError
 from ddpm_core.plugin.specs import Plugin, SourceSpec
 from ddpm_core.records import Assigned, Batch, Document, EndOfSource, Failed, Messages, Parsed, Rows
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +18,7 @@ from ddpm_core.plugin.events import BreakerChanged, Event
 from ddpm_core.plugin.sink import Sink
 from ddpm_core.plugin.specs import Plugin, SinkSpec
 from ddpm_core.records import Batch, DeadLetter, Positions, Reject, stream_of
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     from ddpm_core.engine.routing import Route

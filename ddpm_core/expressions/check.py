@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -12,6 +11,7 @@ import duckdb
 from ddpm_core.errors import ConfigError, Problem
 from ddpm_core.expressions.metadata import METADATA
 from ddpm_core.expressions.sandbox import sandbox
+from ddpm_core.values import dataclass
 
 _REFUSED_CLASSES = {
     "SUBQUERY": "it holds a subquery, and an expression sees one row only",

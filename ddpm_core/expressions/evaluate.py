@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -11,6 +10,7 @@ from ddpm_core.expressions.check import checked
 from ddpm_core.expressions.feed import Feed
 from ddpm_core.expressions.statement import Statement
 from ddpm_core.records import Batch
+from ddpm_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

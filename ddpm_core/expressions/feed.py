@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import pyarrow as pa
 
@@ -12,6 +12,7 @@ from ddpm_core.errors import ConfigError, Problem
 from ddpm_core.expressions.check import SQL_VALUES, Expression, named
 from ddpm_core.expressions.metadata import METADATA, OF_DOCUMENTS, metadata_column
 from ddpm_core.records import Batch
+from ddpm_core.values import dataclass
 
 
 @dataclass(slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from ddpm_core.plugin.ledger import DEAD_LETTERS, POSITIONS
 from ddpm_core.records import DeadLetter
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ddpm_core.errors import ConfigError
 from ddpm_core.plugin.ledger import Dialect
 from ddpm_core.plugin.sink import SchemaChange, Sink
 from ddpm_core.records import Reject
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,12 +6,12 @@ Memory is bounded whatever the document holds: a block, and the longest line tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import BinaryIO, Protocol
 
 from ddpm_core.errors import DataError
 from ddpm_core.records import Detail, Document, Messages, Position, Reject
+from ddpm_core.values import dataclass
 
 BLOCK_BYTES = 2 << 20
 """How much of a stream is read at once."""

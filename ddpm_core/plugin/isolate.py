@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ddpm_core.records import Reject
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

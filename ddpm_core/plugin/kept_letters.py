@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from ddpm_core.plugin.dead_letters import DeadLetterStore
 from ddpm_core.plugin.letter_rows import DEAD_LETTER_COLUMNS, letter_of, letter_value
 from ddpm_core.plugin.names import split_table
 from ddpm_core.records import DeadLetter, letter_partition
+from ddpm_core.values import dataclass
 
 PAGE = 500
 """So many letters are asked for, and so many ids named in a statement, at a time."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from ddpm_core.errors import FencedError
 from ddpm_core.plugin.letter_rows import DEAD_LETTER_COLUMNS, MAY_BE_NULL, letter_value
 from ddpm_core.records import LETTER_PARTITIONS, DeadLetter, Position, Positions, letter_partition, stream_of
+from ddpm_core.values import dataclass
 
 POSITIONS = "_ddpm_positions"
 DEAD_LETTERS = "_ddpm_dead_letters"

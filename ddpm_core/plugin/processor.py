@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ddpm_core.records import Batch, Positions, Reject
+from ddpm_core.values import dataclass
 
 
 @dataclass(slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ddpm_core.errors import ConfigError
 from ddpm_core.records import Batch, DeadLetter, Positions, Reject
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

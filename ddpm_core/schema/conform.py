@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from ddpm_core.schema.names import match_names
 from ddpm_core.schema.outcome import Outcome, rows_where, without
 from ddpm_core.schema.text_checks import rows_invalid, rows_with_bad_utf8, rows_with_nul
 from ddpm_core.schema.types import kind, plain, plain_type, sql_name
+from ddpm_core.values import dataclass
 
 _NESTED = ("list", "struct", "map")
 _HOLDS_TEXT = ("text", "json", "list", "struct", "map")

@@ -7,7 +7,6 @@ every value that was in the column is the same afterwards, and reads the same. N
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.types as is_type
@@ -17,6 +16,7 @@ from ddpm_core.schema.complaint import shown
 from ddpm_core.schema.conform import unknown_fields
 from ddpm_core.schema.names import match_names
 from ddpm_core.schema.types import kind, plain_type, sql_name
+from ddpm_core.values import dataclass
 
 MOST_DIGITS = 38
 """More digits than this no decimal column gets."""

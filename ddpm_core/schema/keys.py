@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import pyarrow as pa
 
@@ -13,6 +13,7 @@ from ddpm_core.schema import kernels as pc
 from ddpm_core.schema.complaint import shown
 from ddpm_core.schema.outcome import rows_where
 from ddpm_core.schema.types import kind, sql_name
+from ddpm_core.values import dataclass
 
 _ROW = "row"
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pyarrow as pa
 
 from ddpm_core.schema import kernels as pc
 from ddpm_core.schema.outcome import Bad
+from ddpm_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

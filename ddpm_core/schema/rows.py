@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -15,6 +14,7 @@ from ddpm_core.schema.complaint import complaint, shown
 from ddpm_core.schema.python_kinds import inferred_type
 from ddpm_core.schema.types import JSON, sql_name
 from ddpm_core.schema.values import column_of
+from ddpm_core.values import dataclass
 
 MAX_COLUMNS = 1_600
 """The most columns that rows can bring; Postgres holds no more. Keys that are data would grow the schema without end."""

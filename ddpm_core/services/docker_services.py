@@ -14,13 +14,13 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ddpm_core.services.kafka_broker import answers
 from ddpm_core.services.postgres_server import why_not
 from ddpm_core.services.unavailable import ServiceUnavailableError
+from ddpm_core.values import dataclass
 
 REDPANDA = "redpandadata/redpanda:v24.3.1"
 POSTGRES = "postgres:17-alpine"

@@ -8,10 +8,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ddpm_core.services.unavailable import ServiceUnavailableError
+from ddpm_core.values import dataclass
 
 OLDEST = 17
 """What the broker needs."""

@@ -16,12 +16,12 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ddpm_core.services import maven_settings
 from ddpm_core.services.unavailable import ServiceUnavailableError
+from ddpm_core.values import dataclass
 
 KAFKA_VERSION = "4.1.0"
 # The broker says why it does not start only where there is a log to say it to.

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ddpm_core.errors import ConfigError
@@ -19,6 +18,7 @@ from ddpm_core.services.processes import Daemon
 from ddpm_core.services.reach import why_unreachable
 from ddpm_core.services.state import NAMES, Kept, State
 from ddpm_core.services.unavailable import ServiceUnavailableError
+from ddpm_core.values import dataclass
 
 
 def default_folder() -> Path:

@@ -12,9 +12,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ddpm_core.values import dataclass
 
 _RECORD_AND_BECOME = """umask 077
 { echo $$; if read -r line </proc/$$/stat; then echo "$line"; else /bin/ps -o lstart= -p $$; fi; } 2>/dev/null >"$0" && exec "$@"

@@ -8,11 +8,11 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ddpm_core.errors import ConfigError
+from ddpm_core.values import dataclass
 
 NAMES = ("kafka", "postgres")
 How = Literal["address", "docker", "local"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
 import pytest
@@ -16,6 +15,7 @@ from ddpm_core.records import Document, Messages, Parsed, Position
 from ddpm_core.testing.compare import plain_rows
 from ddpm_core.testing.data import all_types
 from ddpm_core.testing.plugin import PluginConformance
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from ddpm_core.errors import PluginError
 from ddpm_core.plugin.specs import FormatSpec
+from ddpm_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
 from ddpm_core.testing.golden import GoldenMessage
+from ddpm_core.values import dataclass
 
 Row = Mapping[str, Any]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import NoReturn
 
 import pytest
 
 from ddpm_core.services.addresses import kafka_address, postgres_address
 from ddpm_core.services.local_services import LocalServices, default_folder
+from ddpm_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

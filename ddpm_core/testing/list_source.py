@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from ddpm_core.plugin.source import Source
 from ddpm_core.records import Assigned, Document, EndOfSource, Item, Messages, Parsed, Position, Positions, Rows, Skipped
 from ddpm_core.testing.streams import PieceStream, SimulatedCrash
+from ddpm_core.values import dataclass
 
 
 @dataclass(slots=True)

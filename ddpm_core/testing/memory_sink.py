@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ddpm_core.errors import FencedError, RetryableError
 from ddpm_core.plugin.sink import Sink
 from ddpm_core.records import Batch, DeadLetter, Positions, Reject, stream_of
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pytest
@@ -14,6 +13,7 @@ from ddpm_core.plugin.processor import Processed, Processor
 from ddpm_core.records import Batch
 from ddpm_core.testing.compare import plain_rows
 from ddpm_core.testing.plugin import PluginConformance
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
@@ -16,6 +15,7 @@ from ddpm_core.registry import Registry
 from ddpm_core.testing.compare import difference, in_any_order
 from ddpm_core.testing.data import TYPE_FAMILIES
 from ddpm_core.testing.plugin import PluginConformance
+from ddpm_core.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

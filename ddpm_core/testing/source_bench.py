@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -27,6 +27,7 @@ from ddpm_core.records import (
 )
 from ddpm_core.testing.compare import plain_rows
 from ddpm_core.testing.plugin import PluginConformance
+from ddpm_core.values import dataclass
 
 PATIENCE = 1200
 """How often `read` may return nothing before the kit gives up. Each waits at most 0.05 s."""
