@@ -140,6 +140,8 @@ class FormatBench(PluginConformance):
         try:
             for step in parser.parse_document(as_document(stream, size, start)):
                 outcome.steps.append(step)
+                if step.valid and step.data is not None:  # Sinks believe it.
+                    step.data.validate(full=True)
         except DataError as error:
             outcome.error = error
         return outcome

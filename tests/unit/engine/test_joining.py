@@ -50,6 +50,16 @@ def test_a_document_that_lands_as_a_whole_stands_alone() -> None:
     assert lengths(list(neighbours(batches, 100))) == [[1], [1], [1, 1]]
 
 
+def test_rows_that_were_all_looked_at_need_not_be_again() -> None:
+    batches = [batch([1]), batch([2])]
+    batches[0].valid = True
+    assert not joined(batches).valid
+    batches[1].valid = True
+    assert joined(batches).valid
+    assert batches[0].take(pa.array([0])).valid
+    assert not batches[0].replace(batches[1].data).valid
+
+
 @given(st.lists(st.lists(st.integers(0, 9), max_size=5), min_size=1, max_size=8), st.integers(0, 12))
 def test_what_is_refused_of_a_joined_batch_is_what_would_be_refused_of_each(values: list[list[int]], rows: int) -> None:
     def refused(one: Batch) -> list[Reject]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -10,12 +11,13 @@ import pytest
 from ddpm_core.errors import ConfigError, FatalError, RetryableError
 from ddpm_core.plugin.events import ChunkCommitted, Event, Recovered, RunEnded, RunStarted, Waiting
 from ddpm_core.plugin.processor import Processed, Processor
-from ddpm_core.records import Batch, Reject
+from ddpm_core.records import Batch, Document, Messages, Parsed, Reject
 from ddpm_core.testing.doubles import (
     Call,
     Crash,
     FailingProcessor,
     ForgetfulMemorySink,
+    LineParser,
     ListDocument,
     ListSource,
     MemorySink,
@@ -83,7 +85,6 @@ def test_a_row_that_the_sink_refuses_becomes_a_dead_letter_with_its_original_byt
 
 def test_a_refused_row_without_bytes_of_its_own_is_kept_as_arrow_and_json(engine) -> None:
     from ddpm_core.plugin.format import Parser
-    from ddpm_core.records import Document, Parsed
 
     class Blind(Parser):
         def parse_document(self, document: Document):
@@ -208,6 +209,33 @@ def test_processors_filter_and_reject_and_the_position_moves_all_the_same(engine
     letter = next(letter for letter in engine.store.dead_letters if letter.stage == "process")
     assert (letter.offset, letter.payload, letter.plugin) == (2, b"no way", "double")
     assert next(iter(engine.store.positions.values())).offset == 4
+
+
+class Seeing(MemorySink):
+    """Notes whether rows come to it as looked at."""
+
+    def write(self, batch: Batch) -> list[Reject]:
+        self.seen = batch.valid
+        return super().write(batch)
+
+
+class Same(Processor):
+    """Gives back what it got."""
+
+    def process(self, batch: Batch) -> Processed:
+        return Processed(batch)
+
+
+@pytest.mark.parametrize("processors", [[], [Same()]])
+def test_rows_that_a_parser_has_looked_at_are_unknown_again_behind_a_processor(engine, processors: list[Processor]) -> None:
+    class Looking(LineParser):
+        def parse_messages(self, messages: Messages) -> Parsed:
+            return replace(super().parse_messages(messages), valid=True)
+
+    sink = Seeing(engine.store)
+    engine.run(ListSource.of_documents({"a": text(["x"])}), parser=Looking(), processors=processors, sinks=[sink])
+    assert engine.lines == ["x"]
+    assert sink.seen is not bool(processors)
 
 
 def test_a_document_of_one_transaction_leaves_nothing_when_it_breaks_off(engine) -> None:
