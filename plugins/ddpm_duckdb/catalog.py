@@ -7,8 +7,7 @@ takes one or two: more than a tenth of a small load. So nothing is asked of a ta
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
@@ -23,8 +22,7 @@ _HERE = "database_name = current_database() AND schema_name = ? AND table_name =
 _ASCII = "translate({}, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz')"
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column of a table.
 
     Attributes:
@@ -45,8 +43,7 @@ class Column:
     generated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """A CHECK constraint: its text, its expression, and the columns in it."""
 
     text: str
@@ -54,16 +51,14 @@ class Check:
     columns: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Unique:
+class Unique(NamedTuple):
     """Expressions (columns, mostly) whose values together occur once, and those columns where they are nothing else."""
 
     expressions: tuple[str, ...]
     columns: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A foreign key: columns here, and the table and columns that must hold their values."""
 
     columns: tuple[str, ...]
@@ -71,8 +66,7 @@ class Reference:
     referenced: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """All that decides whether the table takes a row."""
 
     columns: tuple[Column, ...]

@@ -8,9 +8,8 @@ first, column-wise, in the same transaction: casts, CHECK, foreign keys, unique 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
@@ -28,8 +27,7 @@ Values: TypeAlias = Sequence[Any]
 _LONGEST = 100
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
+class _Question(NamedTuple):
     """A statement that gives the rows to refuse, each with some of its values; the reason; and the message for those values."""
 
     sql: str

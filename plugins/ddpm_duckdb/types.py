@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.types as is_type
@@ -68,8 +67,7 @@ _SQL_OF = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ArrowType:
+class ArrowType(NamedTuple):
     """What a DuckDB type is in Arrow.
 
     Attributes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
-from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 from ddpm_core import ConfigError, DataError, Problem
 from ddpm_files.compression import BZIP2, CODECS, DEFLATE, STORED, XZ, ZSTD
@@ -23,8 +22,7 @@ _HEADER = struct.Struct("<4s22xHH")
 _LEAST = _HEADER.size
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A file in an archive, as the archive's directory tells of it.
 
     Attributes:

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ddpm_core import Position, Positions
 from ddpm_files.content import Content
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """Read the file, and commit its rows under this generation."""
 
     generation: str
-    start: Position = field(default_factory=lambda: Position(0))
-    note: str = "new"
+    start: Position
+    note: str
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(NamedTuple):
     """Leave the file alone."""
 
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     """A generation that a sink knows. A content that was taken again has several, told apart by `number`."""
 
     content: str
@@ -62,7 +58,7 @@ def choose(content: Content, known: Positions, *, again: bool, begins: Callable[
             start = Position(older.position.offset, kept)
             grew = f"the file grew from {recorded.size:,} to {content.size:,} bytes"
             return Read(content.generation, start, f"continued at record {start.offset:,}: {grew}")
-    return Read(content.generation, note="new: the content at this path changed" if generations else "new")
+    return Read(content.generation, Position(0), "new: the content at this path changed" if generations else "new")
 
 
 def _same_content(same: _Known, *, again: bool) -> Read | Skip:
@@ -71,7 +67,7 @@ def _same_content(same: _Known, *, again: bool) -> Read | Skip:
         name = same.content if same.number == 1 else f"{same.content}~{same.number}"
         return Read(name, position, f"resumed at record {position.offset:,}")
     if again:
-        return Read(f"{same.content}~{same.number + 1}", note="taken again")
+        return Read(f"{same.content}~{same.number + 1}", Position(0), "taken again")
     rows = position.detail.get("rows", position.offset)
     return Skip(f"already landed ({rows:,} row{'' if rows == 1 else 's'}); use --again to take it again")
 

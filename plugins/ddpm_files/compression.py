@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 MEMORY_BYTES = 128 << 20
 """What undoing a compression may need; what `zstd` and `xz` make unless they are asked for more."""
@@ -23,8 +22,7 @@ class Decoder(Protocol):
     def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
+class Codec(NamedTuple):
     """One compression.
 
     Attributes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ddpm_core import DataError, DdpmError
 from ddpm_files.compression import MEMORY_BYTES, Codec, Decoder
@@ -35,8 +34,7 @@ class Beneath(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(NamedTuple):
     """What is said elsewhere of the decompressed bytes (in an archive's directory): how many, and their CRC-32."""
 
     size: int

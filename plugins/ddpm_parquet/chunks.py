@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import pyarrow.parquet as pq
-
 from ddpm_core import DataError
 from ddpm_parquet.errors import AGAIN
 from ddpm_parquet.pages import Page, PageError, pages
+from ddpm_parquet.reader import FileMetaData
 
 _WIDTH = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
 _UNPACKED_BY_PREFIX = "DELTA_BYTE_ARRAY"
@@ -57,14 +56,14 @@ class Chunk:
         return self.width * max(self.values / self.rows, 1.0)
 
 
-def value_width(metadata: pq.FileMetaData, column: int, physical_type: str) -> int:
+def value_width(metadata: FileMetaData, column: int, physical_type: str) -> int:
     """Bytes of a value in memory; 0 for texts, which have no width of their own."""
     if physical_type == "BYTE_ARRAY":
         return 0
     return _WIDTH.get(physical_type) or max(int(metadata.schema.column(column).length), 1)
 
 
-def expanded(metadata: pq.FileMetaData) -> tuple[int, int]:
+def expanded(metadata: FileMetaData) -> tuple[int, int]:
     """How many bytes all values of a file need in memory, texts left out, and how many the columns have in the file."""
     needed = stored = 0
     for group in range(metadata.num_row_groups):
@@ -76,7 +75,7 @@ def expanded(metadata: pq.FileMetaData) -> tuple[int, int]:
     return needed, stored
 
 
-def chunks_of(name: str, stream: BinaryIO, metadata: pq.FileMetaData, group: int) -> list[Chunk]:
+def chunks_of(name: str, stream: BinaryIO, metadata: FileMetaData, group: int) -> list[Chunk]:
     """The columns of a row group. Reads the headers of all of its pages.
 
     Raises:
@@ -85,7 +84,7 @@ def chunks_of(name: str, stream: BinaryIO, metadata: pq.FileMetaData, group: int
     return [_chunk(name, stream, metadata, group, number) for number in range(metadata.row_group(group).num_columns)]
 
 
-def _chunk(name: str, stream: BinaryIO, metadata: pq.FileMetaData, group: int, number: int) -> Chunk:
+def _chunk(name: str, stream: BinaryIO, metadata: FileMetaData, group: int, number: int) -> Chunk:
     row_group = metadata.row_group(group)
     column, declared = row_group.column(number), metadata.schema.column(number)
     path, rows, values = column.path_in_schema, row_group.num_rows, column.num_values

@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ddpm_parquet.pages import Page, PageError
+from ddpm_parquet.reader import open_reader
 
 _AT_ONCE = 65_536
 _PIECE_BYTES = 64 << 10
@@ -58,10 +58,9 @@ def longest_text(stream: BinaryIO, page: Page, codec: str) -> int:
     from pyarrow._compute import call_function
 
     # With its checksum: what is damaged is called so here, as it would be later.
-    wrapped = pa.BufferReader(_wrapped(stream, page, _CODECS[codec]))
-    file = pq.ParquetFile(wrapped, page_checksum_verification=True, pre_buffer=False)
+    reader = open_reader(pa.BufferReader(_wrapped(stream, page, _CODECS[codec])))
     longest = 0
-    for batch in file.iter_batches(batch_size=_AT_ONCE, use_threads=False):
+    for batch in reader.iter_batches(_AT_ONCE, [0], None, False):
         lengths = call_function("binary_length", [batch.column(0)])
         longest = max(longest, call_function("max", [lengths]).as_py())
     return longest

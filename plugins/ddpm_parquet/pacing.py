@@ -11,14 +11,13 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import BinaryIO
 
-import pyarrow.parquet as pq
-
 from ddpm_core import BuildContext, DataError
 from ddpm_parquet.chunks import Chunk, chunks_of
 from ddpm_parquet.dictionaries import longest_text
 from ddpm_parquet.lists import rows_beginning
 from ddpm_parquet.options import ParquetOptions
 from ddpm_parquet.pages import Page
+from ddpm_parquet.reader import FileMetaData
 
 _REFUSED_FROM = 4
 """Steps. What needs less is read, however little of the file it takes."""
@@ -27,9 +26,7 @@ _REFUSED_FROM = 4
 class Pacer:
     """Decides for one file. Made when its footer has been read."""
 
-    def __init__(
-        self, name: str, stream: BinaryIO, metadata: pq.FileMetaData, options: ParquetOptions, context: BuildContext
-    ) -> None:
+    def __init__(self, name: str, stream: BinaryIO, metadata: FileMetaData, options: ParquetOptions, context: BuildContext) -> None:
         self._name = name
         self._stream = stream
         self._metadata = metadata

@@ -6,8 +6,7 @@ https://parquet.apache.org/docs/file-format/data-pages/ and Thrift's compact pro
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _FIRST_LOOK = 512
@@ -18,8 +17,7 @@ class PageError(ValueError):
     """Bytes that are no page header."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """One page.
 
     Attributes:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, cast
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ddpm_core import BuildContext, DataError, Document, Messages, Parsed, Parser, WholeMessages
 from ddpm_parquet.chunks import expanded
@@ -17,6 +16,7 @@ from ddpm_parquet.full_reads import FullReads
 from ddpm_parquet.magic import check
 from ddpm_parquet.options import ParquetOptions
 from ddpm_parquet.pacing import Pacer
+from ddpm_parquet.reader import FileMetaData, ParquetReader, open_reader
 from ddpm_parquet.steps import gathered
 from ddpm_parquet.validity import set_aside
 
@@ -64,8 +64,8 @@ class ParquetParser(Parser):
 
     def _steps(self, document: Document, stream: BinaryIO) -> Iterator[Parsed]:
         name = document.name
-        file = _open(name, stream, self._options.max_depth)
-        metadata = file.metadata
+        reader = _open(name, stream, self._options.max_depth)
+        metadata = reader.metadata
         pacer = Pacer(name, stream, metadata, self._options, self._context)
         if not metadata.num_columns:
             if metadata.num_rows:
@@ -73,7 +73,7 @@ class ParquetParser(Parser):
             return  # pyarrow may divide by zero in row groups without columns, which ends the process.
         with translated(name):
             for number in range(metadata.num_row_groups):
-                _meet_damage(file, number)
+                _meet_damage(reader, number)
             needed, in_file = expanded(metadata)
             pacer.refuse_expansion(needed, in_file)
         group, row = _start(document, metadata)
@@ -87,7 +87,7 @@ class ParquetParser(Parser):
                     raise _other_count(name, number, row, promised)
                 stored = sum(metadata.row_group(number).column(n).total_compressed_size for n in range(metadata.num_columns))
                 at_once = pacer.rows_at_once(number)
-                batches = file.iter_batches(batch_size=at_once, row_groups=[number], use_threads=False)
+                batches = reader.iter_batches(at_once, [number], None, False)
             found = _from_row(_translated_each(name, batches, number + 1, done - row), row)
             for batch in gathered(
                 found, self._context.batch_rows, min(self._context.batch_bytes, self._options.max_step_bytes // 2)
@@ -125,22 +125,15 @@ def _other_count(name: str, group: int, rows: int, promised: int) -> DataError:
     )
 
 
-def _open(name: str, stream: BinaryIO, max_depth: int) -> pq.ParquetFile:
+def _open(name: str, stream: BinaryIO, max_depth: int) -> ParquetReader:
     with translated(name, max_depth=max_depth):
         check(name, stream)
-        file = pq.ParquetFile(
-            stream,
-            buffer_size=_BUFFER_BYTES,
-            pre_buffer=False,
-            page_checksum_verification=True,
-            coerce_int96_timestamp_unit="us",
-            schema_depth_limit=max_depth,
-        )
-        schema = file.schema_arrow
+        reader = open_reader(stream, buffer_size=_BUFFER_BYTES, coerce_int96_timestamp_unit="us", schema_depth_limit=max_depth)
+        schema = reader.schema_arrow
         _refuse_duplicates(name, schema.names, "")
         for field in schema:
             _refuse_duplicates_within(name, field.type, field.name)
-        return file
+        return reader
 
 
 def _refuse_duplicates(name: str, columns: Iterable[str], inside: str) -> None:
@@ -160,16 +153,16 @@ def _refuse_duplicates_within(name: str, kind: pa.DataType, column: str) -> None
         _refuse_duplicates_within(name, kind.field(number).type, column)
 
 
-def _meet_damage(file: pq.ParquetFile, group: int) -> None:
+def _meet_damage(reader: ParquetReader, group: int) -> None:
     """Let the reader set itself up for a row group and read nothing.
 
     A footer whose column facts contradict each other ends the process when it is asked for them (`metadata.row_group(g).column(n)`
     has no handler for C++ exceptions in pyarrow 26). The reader meets the same contradictions first, and raises.
     """
-    next(file.reader.iter_batches(0, [group], None, False), None)
+    next(reader.iter_batches(0, [group], None, False), None)
 
 
-def _start(document: Document, metadata: pq.FileMetaData) -> tuple[int, int]:
+def _start(document: Document, metadata: FileMetaData) -> tuple[int, int]:
     """Row group and row in it where to go on: as the position says, else counted from its offset."""
     resume = document.start.detail.get("resume")
     if resume:
