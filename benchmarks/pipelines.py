@@ -19,7 +19,7 @@ from benchmarks.kafka_data import PARTITIONS, Feed, create_table
 from tests.kafka import KafkaBroker
 from tests.services import PostgresServer
 
-DDPM = (sys.executable, "-m", "ddpm_core.cli.main")
+DDPM = (sys.executable, "-m", "ddpm_core.cli.start")
 WITHOUT_POSITIONS = (sys.executable, "-m", "benchmarks.without_positions")
 TABLE = "events"
 ROOT = Path(__file__).parents[1]

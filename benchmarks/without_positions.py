@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ddpm_core.cli.main import main
+from ddpm_core.cli.start import main
 from ddpm_core.plugin.ledger import Ledger, Reached
 from ddpm_core.records import Positions
 

@@ -1,10 +1,9 @@
-"""`ddpm`: the group of all commands, and the entry point of the console script."""
+"""`ddpm`: the group of all commands."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import gc
 import os
 import sys
 import threading
@@ -14,8 +13,6 @@ import click
 from ddpm_core import __version__
 from ddpm_core.cli.lazy import Place, RootGroup
 from ddpm_core.cli.settings import Settings, global_options
-from ddpm_core.collector import STARTING
-from ddpm_core.memory import start_compact
 
 COMMANDS = {
     "ingest": Place("ddpm_core.cli.ingest", "ingest", "Read files, queries or standard input into databases or files."),
@@ -64,12 +61,8 @@ def cli(ctx: click.Context) -> None:
     ctx.ensure_object(Settings)
 
 
-def main() -> None:
-    """Run the command line, and end the process with its code."""
-    gc.set_threshold(*STARTING)
-    start_compact()
-    # pydantic looks for plugins of its own in every installed distribution, 12 ms. Who has one sets this to something else.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+def run() -> None:
+    """Run the command line, and end the process with its code. Called by `start.main`."""
     try:
         cli(prog_name="ddpm")
     except SystemExit as end:
@@ -93,7 +86,3 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # As it is where the shell closed it: `>&-`.
             stream.flush()
-
-
-if __name__ == "__main__":
-    main()

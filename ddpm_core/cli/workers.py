@@ -56,7 +56,7 @@ def supervise(paths: Sequence[Path], workers: int, settings: Settings) -> ExitCo
                 if stopping.is_set():
                     break
                 name = f"{path} worker {worker + 1} of {workers}"
-                command = [sys.executable, "-m", "ddpm_core.cli.main", *_arguments(path, paths), "--worker", f"{worker}/{workers}"]
+                command = [sys.executable, "-m", "ddpm_core.cli.start", *_arguments(path, paths), "--worker", f"{worker}/{workers}"]
                 # A session of its own: Ctrl+C reaches this process only, which passes it on once.
                 children.append((name, subprocess.Popen(command, start_new_session=True)))  # noqa: S603 - our own command line
         return _wait(children, settings, stopping)

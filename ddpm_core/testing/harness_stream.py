@@ -174,7 +174,7 @@ class GoldenStream:
         return {**os.environ, **self.environment, "GOLDEN_DATABASE_URL": self.database}
 
     def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "ddpm_core.cli.main", *arguments]
+        return [sys.executable, "-m", "ddpm_core.cli.start", *arguments]
 
     def _ask(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Names and rows; none where the table is not there yet."""

@@ -152,7 +152,11 @@ class Pacer:
             elif len(chunk.dictionaries) > 1:  # The worst that they allow; to unpack them all could take hours.
                 chunk.width = chunk.encoded
             elif chunk.dictionaries:
-                chunk.width = longest_text(self._stream, chunk.dictionaries[0], chunk.codec)
+                (dictionary,) = chunk.dictionaries
+                # Each text has its length in front of it. Where this is little, the dictionary need not be read for it.
+                chunk.width = dictionary.size - 4 * dictionary.values
+                if chunk.in_a_row * at_once * len(texts) > self._options.max_step_bytes:
+                    chunk.width = longest_text(self._stream, dictionary, chunk.codec)
 
 
 def _fewest_values(pages: list[Page], room: float) -> float:

@@ -58,7 +58,7 @@ class Machine:
     environment: dict[str, str]
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "ddpm_core.cli.main", "services", *arguments, "--dir", str(self.folder)]
+        return [sys.executable, "-m", "ddpm_core.cli.start", "services", *arguments, "--dir", str(self.folder)]
 
     def ddpm(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -16,7 +16,7 @@ import pytest
 from ddpm_core.cli.main import COMMANDS, cli
 from ddpm_core.registry import Registry
 
-MAIN = "from ddpm_core.cli.main import main; main()"
+MAIN = "from ddpm_core.cli.start import main; main()"
 HEAVY = ("pyarrow", "pydantic", "rich", "loguru", "duckdb", "psycopg2", "fastavro", "orjson", "ddpm_core.engine")
 
 
@@ -67,7 +67,7 @@ def test_an_ingest_looks_for_no_garbage_before_it_begins(tmp_path):
         "def count(phase, info):\n"
         "    if not gc.get_freeze_count():\n"  # The engine freezes what is there when it begins.
         "        passes.append(info)\n"
-        "from ddpm_core.cli.main import main\n"
+        "from ddpm_core.cli.start import main\n"
         "gc.callbacks.append(count)\n"
         "atexit.register(lambda: print(passes))\n"
         "sys.argv[1:] = ['--quiet', 'ingest', 'a.json', '--to', 'a.duckdb']\n"

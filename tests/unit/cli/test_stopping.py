@@ -44,7 +44,7 @@ fake.Ingest, fake.IngestRequest = Ingest, lambda **given: SimpleNamespace(**give
 sys.modules["ddpm_core.engine.ingest"] = fake
 Registry.discover = classmethod(lambda cls, **_: cls())
 sys.argv[1:] = ["ingest", "a.json", *sys.argv[1:]]
-from ddpm_core.cli.main import main
+from ddpm_core.cli.start import main
 main()
 """
 STOPPING = "stopping: finishing the current transaction (Ctrl+C again to abort now)\n"
@@ -140,7 +140,7 @@ def test_a_question_to_a_database_ends_at_once_on_ctrl_c():
         "fake = sys.modules['ddpm_core.engine.build'] = ModuleType('ddpm_core.engine.build')\n"
         "fake.open_database = hang\n"
         "sys.argv[1:] = ['query', 'select 1']\n"
-        "from ddpm_core.cli.main import main\n"
+        "from ddpm_core.cli.start import main\n"
         "main()\n"
     )
     with started(code) as process:

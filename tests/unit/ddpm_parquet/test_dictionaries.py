@@ -199,7 +199,7 @@ def test_a_header_that_promises_more_texts_than_there_are_is_damage(values: int)
     stream = file_of(pa.table({"s": [f"{n:03}" for n in range(60)]}), compression="none")
     (chunk,) = text_chunks(stream)
     with pytest.raises(DataError) as caught, translated("f.parquet"):
-        longest_text(stream, replace(chunk.dictionaries[0], values=values), chunk.codec)
+        longest_text(stream, chunk.dictionaries[0]._replace(values=values), chunk.codec)
     assert caught.value.reason == "parquet_invalid"
 
 
@@ -207,7 +207,7 @@ def test_a_page_that_ends_too_early_is_damage() -> None:
     stream = file_of(pa.table({"s": ["abc"] * 5}))
     (chunk,) = text_chunks(stream)
     with pytest.raises(DataError) as caught, translated("f.parquet", " in row group 1"):
-        longest_text(stream, replace(chunk.dictionaries[0], stored=10**9), chunk.codec)
+        longest_text(stream, chunk.dictionaries[0]._replace(stored=10**9), chunk.codec)
     assert caught.value.reason == "parquet_invalid"
     assert str(caught.value).startswith("f.parquet cannot be read as Parquet in row group 1: a dictionary ends too early\n")
 
