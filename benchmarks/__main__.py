@@ -21,6 +21,10 @@ PARTS = ("speed", "peers", "memory", "startup", "streams")
 
 def main(arguments: list[str]) -> int:
     """Run the parts named, or all. With `--smoke` on little data, once, where no goal counts: it shows that they still work."""
+    unknown = [argument for argument in arguments if argument not in (*PARTS, "--smoke")]
+    if unknown:  # All of them would take a quarter of an hour.
+        print(f"there is no part {unknown[0]!r}: python -m benchmarks [--smoke] [{' '.join(PARTS)}]", file=sys.stderr)
+        return 2
     smoke = "--smoke" in arguments
     wanted = [part for part in arguments if part in PARTS] or list(PARTS)
     missed = 0
