@@ -23,7 +23,7 @@ from ddpm_parquet.dictionaries import longest_text
 from ddpm_parquet.errors import translated
 from ddpm_parquet.options import ParquetOptions
 from ddpm_parquet.pacing import Pacer
-from ddpm_parquet.pages import PageError, pages
+from ddpm_parquet.pages import Page, PageError, pages
 from tests.examples import examples
 
 CODECS = ["none", "snappy", "gzip", "zstd", "brotli", "lz4"]
@@ -246,3 +246,14 @@ def test_a_page_of_more_than_32_bits_is_refused() -> None:
     header = b"\x15\x04\x15" + b"\x80\x80\x80\x80\x10" + b"\x15\x02\x00"
     with pytest.raises(PageError, match="a page header has a number that is too large"):
         list(pages(io.BytesIO(header), 0, len(header), 1))
+
+
+@pytest.mark.parametrize(("word", "read"), [("a word", False), ("a text of " * 100, True)])
+def test_a_dictionary_is_read_only_where_a_text_of_it_may_be_long(word: str, read: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Page] = []
+    monkeypatch.setattr(pacing, "longest_text", lambda stream, page, codec: asked.append(page) or longest_text(stream, page, codec))
+    stream = file_of(pa.table({"s": [word, "", "b"] * 2_000}))
+    metadata = pq.ParquetFile(stream).metadata
+    rows = Pacer("f.parquet", stream, metadata, ParquetOptions(max_step_bytes=1 << 20), BuildContext()).rows_at_once(0)
+    assert bool(asked) is read
+    assert rows * len(word) <= 1 << 20
