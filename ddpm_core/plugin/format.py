@@ -36,7 +36,7 @@ class Parser(ABC):
 
     resumable: ClassVar[bool] = False
     """Whether `parse_document` honours `document.start`. If not, it gets a start of 0 and the engine drops what is known.
-    Set by itself where the base class' own `parse_document` does the framing."""
+    Set by itself where the base class' own `parse_document` does the framing; False where a class writes its own and does not say."""
 
     self_describing: ClassVar[bool] = False
     """Whether `expect` tells it nothing, since documents of the format say themselves what their columns are. Such a document may be begun
@@ -52,7 +52,11 @@ class Parser(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "resumable" not in cls.__dict__ and cls.parse_document is Parser.parse_document:
+        if "resumable" in cls.__dict__:
+            return
+        if "parse_document" in cls.__dict__:  # What it inherits was said of another one.
+            cls.resumable = False
+        elif cls.parse_document is Parser.parse_document:
             cls.resumable = cls.framing == "lines"
 
     def expect(self, schema: pa.Schema) -> None:
@@ -75,7 +79,7 @@ class Parser(ABC):
 
         Formats that override only `parse_document` get each message as a document of its own.
         """
-        if type(self).parse_document is not Parser.parse_document:
+        if type(self).parse_document is not Parser.parse_document and type(self).parse_payload is Parser.parse_payload:
             return self._messages_as_documents(messages)
         rows: list[Row] = []
         origin: list[int] = []

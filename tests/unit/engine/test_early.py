@@ -161,6 +161,8 @@ def test_an_empty_document_has_no_steps(ahead: int) -> None:
 class Watched(ParquetParser):
     """Tells when it was begun, when it has given its first step, and when it has ended."""
 
+    resumable = True
+
     def __init__(self) -> None:
         super().__init__(ParquetOptions(), BuildContext(batch_rows=10))
         self.first_step = threading.Event()
