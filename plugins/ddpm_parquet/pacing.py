@@ -153,9 +153,10 @@ class Pacer:
                 chunk.width = chunk.encoded
             elif chunk.dictionaries:
                 (dictionary,) = chunk.dictionaries
-                # Each text has its length in front of it. Where this is little, the dictionary need not be read for it.
+                # Each text has its length in front of it. Where the rest is little, the dictionary need not be read; where it is less
+                # than nothing, the header lies.
                 chunk.width = dictionary.size - 4 * dictionary.values
-                if chunk.in_a_row * at_once * len(texts) > self._options.max_step_bytes:
+                if chunk.width < 0 or chunk.in_a_row * at_once * len(texts) > self._options.max_step_bytes:
                     chunk.width = longest_text(self._stream, dictionary, chunk.codec)
 
 

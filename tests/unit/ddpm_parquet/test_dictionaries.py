@@ -257,3 +257,15 @@ def test_a_dictionary_is_read_only_where_a_text_of_it_may_be_long(word: str, rea
     rows = Pacer("f.parquet", stream, metadata, ParquetOptions(max_step_bytes=1 << 20), BuildContext()).rows_at_once(0)
     assert bool(asked) is read
     assert rows * len(word) <= 1 << 20
+
+
+def test_a_dictionary_that_promises_more_texts_than_fit_hides_no_other_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = file_of(pa.table({"s": ["x"] * 2_000, "t": ["y" * 1_000] * 2_000}), compression="none")
+    little, long = text_chunks(stream)
+    lying = replace(little, dictionaries=[little.dictionaries[0]._replace(values=10**6)])
+    monkeypatch.setattr(pacing, "chunks_of", lambda *_: [lying, long])
+    metadata = pq.ParquetFile(stream).metadata
+    pacer = Pacer("f.parquet", stream, metadata, ParquetOptions(max_step_bytes=1 << 20), BuildContext())
+    with pytest.raises(DataError) as caught, translated("f.parquet"):
+        pacer.rows_at_once(0)
+    assert caught.value.reason == "parquet_invalid"
