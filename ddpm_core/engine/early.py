@@ -68,5 +68,4 @@ class EarlySteps:
     def _all(self) -> Iterator[Parsed]:
         while self._parsed:
             yield self._parsed.popleft()
-        if self._more:
-            yield from self._steps
+        yield from self._steps

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
 import pytest
@@ -136,15 +137,11 @@ class FormatBench(PluginConformance):
         size = stream.seek(0, io.SEEK_END) if seekable else None
         if seekable:
             stream.seek(0)
-        outcome = Outcome([])
-        try:
-            for step in parser.parse_document(as_document(stream, size, start)):
-                outcome.steps.append(step)
-                if step.valid and step.data is not None:  # Sinks believe it.
-                    step.data.validate(full=True)
-        except DataError as error:
-            outcome.error = error
-        return outcome
+
+        def steps() -> Iterator[Parsed]:  # A parser may raise at once, too.
+            yield from parser.parse_document(as_document(stream, size, start))
+
+        return gather(steps())
 
     def payloads(self, sample: Sample, parser: Parser) -> Sequence[bytes]:
         """The sample as messages; none where it makes no sense as such."""
@@ -217,3 +214,16 @@ def as_messages(values: Sequence[bytes | None]) -> Messages:
         next={"kit/0": Position(len(values))},
         nbytes=sum(len(value) for value in values if value),
     )
+
+
+def gather(steps: Iterator[Parsed], *, at_most: int | None = None) -> Outcome:
+    """The next steps of a document, or all that are left of it: what came before an error stays."""
+    outcome = Outcome([])
+    try:
+        for step in islice(steps, at_most):
+            outcome.steps.append(step)
+            if step.valid and step.data is not None:  # Sinks believe it.
+                step.data.validate(full=True)
+    except DataError as error:
+        outcome.error = error
+    return outcome

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any, BinaryIO, cast
 
 import pytest
 
-from ddpm_core.errors import DataError
 from ddpm_core.plugin import framing
 from ddpm_core.plugin.specs import BuildContext
-from ddpm_core.records import Parsed, Position
+from ddpm_core.records import Position
 from ddpm_core.testing.compare import plain_rows
-from ddpm_core.testing.format_bench import FormatBench, Outcome, as_document, as_stream, check_sample
+from ddpm_core.testing.format_bench import FormatBench, Outcome, as_document, as_stream, check_sample, gather
 from ddpm_core.testing.streams import PieceStream
 
 
@@ -108,16 +105,6 @@ class FormatResuming(FormatBench):
         start = Position(sum(step.records for step in steps), {"resume": json.loads(json.dumps(resume))})
         rest = self.parse(as_stream(grown.document), start=start)
         assert plain_rows([*Outcome(steps).rows, *rest.rows]) == plain_rows(grown.rows)
-
-
-def gather(steps: Iterator[Parsed], *, at_most: int | None = None) -> Outcome:
-    """The next steps of a document, or all that are left of it."""
-    outcome = Outcome([])
-    try:
-        outcome.steps.extend(islice(steps, at_most))
-    except DataError as error:
-        outcome.error = error
-    return outcome
 
 
 def facts(outcome: Outcome) -> tuple[object, ...]:

@@ -26,6 +26,12 @@ def assigned(*paths: str | Path) -> FilesSource:
     return source
 
 
+def looked_at(source: FilesSource) -> Document:
+    upcoming = source.upcoming()
+    assert upcoming is not None
+    return upcoming
+
+
 def read_after(source: FilesSource, known: Positions) -> Document:
     source.seek(known)
     document = source.read(0)
@@ -37,8 +43,7 @@ def test_a_plain_file_is_at_hand_before_its_positions_are_known(tmp_path: Path) 
     path = tmp_path / "a.json"
     path.write_bytes(b"0123456789")
     source = assigned(path)
-    upcoming = source.upcoming()
-    assert upcoming is not None
+    upcoming = looked_at(source)
     assert (upcoming.name, upcoming.partition, upcoming.size) == (str(path), f"file:{path}", 10)
     assert (upcoming.start, upcoming.atomic, upcoming.stream.seekable()) == (Position(0), False, True)
     assert upcoming.stream.read(4) == b"0123"
@@ -63,8 +68,7 @@ def test_each_file_of_several_is_at_hand_in_its_turn(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(name.encode())
     source = assigned(tmp_path / "a", tmp_path / "b")
     for name, after in (("a", Assigned([f"file:{tmp_path}/b"])), ("b", EndOfSource())):
-        upcoming = source.upcoming()
-        assert upcoming is not None
+        upcoming = looked_at(source)
         assert upcoming.stream.read() == name.encode()
         assert read_after(source, {}).stream is upcoming.stream
         assert source.read(0) == after
@@ -126,8 +130,7 @@ def test_a_file_that_was_looked_at_and_is_skipped_is_closed(tmp_path: Path) -> N
     assert source.read(0) == EndOfSource()
     finished = {document.partition: Position(10, {**document.detail, "rows": 10, "finished": True})}
     source = assigned(path)
-    upcoming = source.upcoming()
-    assert upcoming is not None
+    upcoming = looked_at(source)
     assert upcoming.stream.read(1) == b"0"
     source.seek(finished)
     assert source.read(0) == Skipped(str(path), "already landed (10 rows); use --again to take it again")
@@ -142,8 +145,7 @@ def test_a_file_that_was_looked_at_is_closed_with_its_source(tmp_path: Path) -> 
     path.write_bytes(b"x")
     before = open_files()
     source = assigned(path)
-    upcoming = source.upcoming()
-    assert upcoming is not None
+    upcoming = looked_at(source)
     source.close()
     assert upcoming.stream.closed
     assert open_files() == before
@@ -153,8 +155,7 @@ def test_a_file_rewritten_after_it_was_looked_at_is_reported(tmp_path: Path) -> 
     path = tmp_path / "a.json"
     path.write_bytes(b"0123456789")
     source = assigned(path)
-    upcoming = source.upcoming()
-    assert upcoming is not None
+    upcoming = looked_at(source)
     upcoming.stream.read()
     path.write_bytes(b"abcdefghij")
     read_after(source, {})
@@ -171,8 +172,7 @@ def test_a_file_that_was_cut_while_it_was_looked_at_and_written_anew_is_reported
     path = tmp_path / "a.json"
     path.write_bytes(b"x" * 100_000)
     source = assigned(path)
-    upcoming = source.upcoming()
-    assert upcoming is not None
+    upcoming = looked_at(source)
     path.write_bytes(b"")
     with pytest.raises(DataError, match="changed"):
         upcoming.stream.read()
