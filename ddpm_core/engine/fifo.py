@@ -77,6 +77,12 @@ class Fifo:
         """Whether at most half of the budget is in flight: time to go on after `offer` found no room."""
         return self._in_flight * 2 <= self._budget
 
+    def allow(self, budget: int) -> None:
+        """From now on so many bytes may be in flight."""
+        with self._changed:
+            self._budget = budget
+            self._changed.notify_all()
+
     def put(self, item: FifoItem) -> None:
         """Append; waits for room if it is a chunk. Raises `Closed`."""
         with self._changed:

@@ -47,7 +47,7 @@ class Load:
         drains: Whether what is in flight is delivered then, until intake's `End`. If not, no other group is begun.
         holds: Whether too many rejects keep the run where it is, until it is stopped, instead of ending it.
         emit: Told what happens.
-        transaction_bytes: Bytes, as read or as decoded, in one transaction, at most, where more than one chunk waits.
+        transaction_bytes: Asked for the bytes, as read or as decoded, in one transaction, at most, where more than one chunk waits.
         transaction_seconds: How long a transaction that holds less may stay open for more to come.
     """
 
@@ -61,7 +61,7 @@ class Load:
         report: Report,
         stopping: threading.Event,
         emit: Callable[[Event], None],
-        transaction_bytes: int = 4 << 20,
+        transaction_bytes: Callable[[], int],
         transaction_seconds: float = 0.0,
         drains: bool = False,
         holds: bool = False,
@@ -104,7 +104,7 @@ class Load:
     def _until_the_end(self) -> None:
         while self._drains or not self._stopping.is_set():
             try:
-                item = self._fifo.take(self._transaction_bytes, GLANCE if self._drains and self._delivery.gathers else None)
+                item = self._fifo.take(self._transaction_bytes(), GLANCE if self._drains and self._delivery.gathers else None)
             except Closed:
                 return
             match item:
@@ -162,7 +162,7 @@ class Load:
         until = time.monotonic() + self._transaction_seconds
 
         def more() -> list[Chunk]:
-            room = self._transaction_bytes - sum(chunk.held_bytes for chunk in chunks)
+            room = self._transaction_bytes() - sum(chunk.held_bytes for chunk in chunks)
             if self._transaction_seconds <= 0 or room <= 0 or self._stopping.is_set():
                 return []
             following = self._fifo.take_more(room, until)

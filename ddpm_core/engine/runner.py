@@ -63,15 +63,14 @@ class Runner:
         self._observers = observers
         self._stopping = threading.Event()
         self._over = threading.Event()
-        transaction_bytes = min(use.sink.transaction_bytes for use in pipeline.sinks)
         transaction_seconds = min(use.sink.transaction_seconds for use in pipeline.sinks)
         settings = pipeline.settings
         self._streams = pipeline.source[1].spec.endless
-        in_flight = settings.in_flight_bytes or (STREAM_IN_FLIGHT_BYTES if self._streams else IN_FLIGHT_BYTES)
-        # While a transaction waits for more, there must be room for it, and so for batches that are to be joined; and for what is read
-        # while it is committed.
-        large = transaction_seconds > 0 or any(use.sink.write_rows for use in pipeline.sinks)
-        self._fifo = Fifo(max(transaction_bytes + AHEAD_BYTES, in_flight) if large else in_flight)
+        self._in_flight = settings.in_flight_bytes or (STREAM_IN_FLIGHT_BYTES if self._streams else IN_FLIGHT_BYTES)
+        self._gathers = transaction_seconds > 0 or any(use.sink.write_rows for use in pipeline.sinks)
+        """Whether a transaction waits for more, or batches do that are to be joined."""
+        self._fifo = Fifo(self._in_flight)
+        self._round_bytes()
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._report = Report(pipeline.name, target=pipeline.target)
         recovery = Recovery(retry_for=settings.retry_for, stopping=self._stopping, emit=self._emit)
@@ -124,7 +123,7 @@ class Runner:
             report=self._report,
             stopping=self._stopping,
             emit=self._emit,
-            transaction_bytes=transaction_bytes,
+            transaction_bytes=self._round_bytes,
             transaction_seconds=transaction_seconds,
             drains=self._streams,
             holds=settings.endless,
@@ -162,6 +161,13 @@ class Runner:
         self._conclude(errors)
         self._emit(RunEnded(self._pipeline.name, self._report.status))
         return self._report
+
+    def _round_bytes(self) -> int:
+        """How much a transaction may hold, as the sinks want it at this moment."""
+        wanted = min(use.sink.transaction_bytes for use in self._pipeline.sinks)
+        if self._gathers:  # There must be room for it, and for what is read while it is committed.
+            self._fifo.allow(max(wanted + AHEAD_BYTES, self._in_flight))
+        return wanted
 
     def stop(self) -> None:
         """Ask the run to end. Safe from any thread and from signals.

@@ -38,7 +38,8 @@ class Sink(ABC):
     """Whether `commit` stores dead letters in the same transaction. Without, the engine keeps them in a file."""
 
     transaction_bytes: int = 4 << 20
-    """About how much one round should hold, in bytes as read or as decoded, where more waits to be written.
+    """About how much one round should hold, in bytes as read or as decoded, where more waits to be written. Asked for again and again:
+    a sink may change it when it sees its rows.
 
     The chunks of a round are kept in memory until its commit, so that it can be written again: what is named here, a run may need.
     With several sinks, the smallest counts.

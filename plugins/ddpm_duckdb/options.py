@@ -30,8 +30,8 @@ class DuckDbOptions(TableOptions):
         default=1.0,
         ge=0,
         le=60,
-        description="How long a transaction may stay open for more rows, up to 64 MB (24 MB with mode upsert): large ones take less "
-        "time. With 0, what is there is committed at once",
+        description="How long a transaction may stay open for more rows, up to 64 MB (24 MB with mode upsert, or where rows have more than "
+        "about 500 bytes): large ones take less time. With 0, what is there is committed at once",
     )
 
     @field_validator("path")

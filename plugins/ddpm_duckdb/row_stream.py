@@ -68,7 +68,7 @@ class RowStream:
         """
         if self._thread is None:
             if self._rows:
-                self._insert(self._cut(self._rows))
+                self._insert(pa.RecordBatchReader.from_batches(self.schema, self._drained()))
             return
         if self._rows:
             self._hand_over(self._cut(self._rows))
@@ -88,6 +88,12 @@ class RowStream:
             self._error = None
             with contextlib.suppress(duckdb.Error):  # What broke is told by the next statement.
                 self._use_threads(1)
+
+    def _drained(self) -> Iterator[pa.RecordBatch]:
+        """The loose rows as they came: joined, they would be in memory twice."""
+        self._rows = 0
+        while self._loose:
+            yield self._loose.pop(0)
 
     def _cut(self, rows: int) -> pa.RecordBatch:
         """The first of the loose rows, as one batch."""
@@ -128,7 +134,7 @@ class RowStream:
             self._ended = True
             self._changed.notify_all()
 
-    def _insert(self, _ddpm_incoming: pa.RecordBatch | pa.RecordBatchReader) -> None:
+    def _insert(self, _ddpm_incoming: pa.RecordBatchReader) -> None:
         self._connection.execute(self.sql)  # It finds its rows as the variable of this frame.
 
     def _batches(self) -> Iterator[pa.RecordBatch]:

@@ -15,7 +15,7 @@ from ddpm_duckdb.checks import INCOMING, Checks
 from ddpm_duckdb.connection import connect
 from ddpm_duckdb.errors import translated
 from ddpm_duckdb.options import IN_MEMORY, DuckDbOptions
-from ddpm_duckdb.row_stream import RowStream
+from ddpm_duckdb.row_stream import ROW_GROUP, RowStream
 from ddpm_duckdb.types import quote, sql_type
 
 if TYPE_CHECKING:
@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 TRIM_BYTES = 4 << 20
 """Arrow bytes written between two times that DuckDB's cache is emptied."""
 
-UPSERT_BYTES = 24 << 20
-"""`transaction_bytes` of upserts, which one thread writes."""
+LARGE_BYTES, SMALL_BYTES = 64 << 20, 24 << 20
+"""`transaction_bytes` where so many fill a row group, and otherwise.
+
+DuckDB writes what fills a row group straight into the file, and several of them keep several threads busy. What is less goes through its
+log, is written a second time by a checkpoint, and is in memory up to four times: a large transaction of long rows takes 200 MB more and
+is no faster. Upserts are written by one thread.
+"""
 
 STATEMENT_ROWS = 65_536
 """`write_rows` where each batch is a statement: one INSERT of four batches takes 5 to 8 % less time than four."""
@@ -43,9 +48,7 @@ class DuckDbSink(TableSink):
     """
 
     options: DuckDbOptions
-    transaction_bytes = 64 << 20
-    """DuckDB writes what fills a row group, 122,880 rows, straight into the file; smaller transactions go through its log, and are
-    written a second time by a checkpoint. Several row groups keep several threads busy."""
+    transaction_bytes = SMALL_BYTES
     write_rows = STATEMENT_ROWS
     dialect = Dialect(
         name="DuckDB",
@@ -62,8 +65,6 @@ class DuckDbSink(TableSink):
         schema, table = split_table(options.table)
         super().__init__(options, context, schema=schema or "main", table=table)
         self.transaction_seconds = options.transaction_seconds
-        if options.mode == "upsert":
-            self.transaction_bytes = UPSERT_BYTES
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._table: catalog.Table | None = None
         self._checks: dict[tuple[str, ...], Checks] = {}
@@ -232,10 +233,16 @@ class DuckDbSink(TableSink):
             else:
                 self.write_rows = 0
                 self._let_in(sql, data)
+            self._size_rounds(data)
         self._since_trim += data.nbytes
         if self.atomic:
             self._trim()
         return refused
+
+    def _size_rounds(self, data: pa.RecordBatch) -> None:
+        """Rounds are large from here on if rows like these fill a row group in one."""
+        fill = data.nbytes * ROW_GROUP <= LARGE_BYTES * data.num_rows
+        self.transaction_bytes = LARGE_BYTES if fill and self.options.mode != "upsert" else SMALL_BYTES
 
     def _let_in(self, sql: str, data: pa.RecordBatch) -> None:
         """Rows that the table takes as they are. They are in it when the next statement of another kind runs."""

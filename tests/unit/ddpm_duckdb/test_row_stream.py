@@ -65,6 +65,21 @@ def test_rows_that_fill_no_row_group_need_no_thread(connection: duckdb.DuckDBPyC
     assert connection.execute("SELECT count(*) FROM t").fetchall() == [(ROW_GROUP - 1,)]
 
 
+def test_rows_that_fill_no_row_group_are_not_copied(connection: duckdb.DuckDBPyConnection) -> None:
+    stream = RowStream(connection, INSERT, SCHEMA)
+    for first in range(0, 100_000, 10_000):
+        stream.put(_rows(first, 10_000))
+    usual = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(usual)
+    pa.set_memory_pool(pool)
+    try:
+        stream.finish()
+    finally:
+        pa.set_memory_pool(usual)
+    assert connection.execute("SELECT count(*), sum(n) FROM t").fetchall() == [(100_000, 99_999 * 50_000)]
+    assert pool.max_memory() < 10_000
+
+
 def test_threads_are_used_while_rows_stream_and_no_longer(connection: duckdb.DuckDBPyConnection) -> None:
     stream = RowStream(connection, INSERT, SCHEMA)
     stream.put(_rows(0, ROW_GROUP))

@@ -58,6 +58,22 @@ def test_rows_of_many_row_groups_keep_their_order(target: Any, rows: Any) -> Non
     assert target.sql("SELECT count(*), bool_and(n = rowid % 500000) FROM events") == [(1_000_000, True)]
 
 
+def test_rounds_are_large_only_where_their_rows_fill_a_row_group(target: Any, rows: Any) -> None:
+    sink = target.sink()
+    large, small = 64 << 20, 24 << 20
+    assert sink.transaction_bytes == small
+    for text, expected in (("x" * 100, large), ("x" * 1_000, small), ("x", large)):
+        sink.write(Batch(rows(text=[text] * 10)))
+        assert sink.transaction_bytes == expected
+    sink.rollback()
+    sink.close()
+    sink = target.sink(mode="upsert", key=("text",))
+    sink.write(Batch(rows(text=["x"])))
+    assert sink.transaction_bytes == small
+    sink.rollback()
+    sink.close()
+
+
 def test_a_column_that_comes_late_finds_all_rows_before_it(target: Any, rows: Any) -> None:
     sink = target.sink()
     early, late = rows(n=range(300_000)), rows(n=range(300_000, 600_000), late=range(300_000))

@@ -115,6 +115,28 @@ def test_a_full_queue_holds_the_reader_until_bytes_are_released() -> None:
     thread.join(60)
 
 
+def test_a_reader_that_waits_goes_on_when_more_is_allowed() -> None:
+    fifo = Fifo(100)
+    first, second = piece(0, 100), piece(1, 1)
+    fifo.put(first)
+    assert not fifo.offer(second, 0)
+    waiting = threading.Thread(target=fifo.put, args=[second], daemon=True)
+    waiting.start()
+    fifo.allow(101)
+    waiting.join(60)
+    assert fifo.take(1000) == [first, second]
+
+
+def test_less_may_be_allowed_than_is_in_flight() -> None:
+    fifo = Fifo(1000)
+    first, second = piece(0, 500), piece(1, 1)
+    fifo.put(first)
+    fifo.allow(100)
+    assert not fifo.offer(second, 0)
+    fifo.release(fifo.take(1000))
+    assert fifo.offer(second, 0)
+
+
 def test_control_items_pass_the_bound() -> None:
     fifo = Fifo(1)
     fifo.put(piece(0, 100))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
+from ddpm_core.engine.runner import AHEAD_BYTES
 from ddpm_core.errors import DataError, FencedError, RetryableError
 from ddpm_core.plugin.events import ChunkCommitted
 from ddpm_core.plugin.format import Parser
@@ -70,6 +72,36 @@ def test_a_round_takes_in_what_comes_while_it_is_written(engine) -> None:
 def test_a_round_ends_when_it_holds_as_much_as_the_sink_wants(engine) -> None:
     sink = Gathering(engine.store, nbytes=10_500)
     engine.run(of_lines(30, sink), sinks=[sink], parser=EachLine())
+    assert engine.lines == [f"a{n}" for n in range(30)]
+    assert commits(engine) == [10, 10, 10]
+
+
+@pytest.mark.parametrize(("first", "then", "expected"), [(5_500, 10_500, [10, 10, 10]), (20_500, 5_500, [5] * 6)])
+def test_a_sink_may_change_what_it_wants_when_it_sees_its_rows(engine, first: int, then: int, expected: list[int]) -> None:
+    class Adapting(Gathering):
+        def write(self, batch: Batch) -> list[Reject]:
+            self.transaction_bytes = then  # type: ignore[misc]
+            return super().write(batch)
+
+    sink = Adapting(engine.store, nbytes=first)
+    engine.run(of_lines(30, sink), sinks=[sink], parser=EachLine())
+    assert engine.lines == [f"a{n}" for n in range(30)]
+    assert commits(engine) == expected
+
+
+def test_a_sink_that_wants_more_gets_it_although_that_is_more_than_could_be_read_ahead_before(engine) -> None:
+    class Long(EachLine):
+        def parse_document(self, document: Document) -> Iterator[Parsed]:
+            for step in super().parse_document(document):
+                yield replace(step, nbytes=AHEAD_BYTES)
+
+    class Adapting(Gathering):
+        def write(self, batch: Batch) -> list[Reject]:
+            self.transaction_bytes = 10 * AHEAD_BYTES  # type: ignore[misc]
+            return super().write(batch)
+
+    sink = Adapting(engine.store, nbytes=AHEAD_BYTES, seconds=20.0)
+    engine.run(of_lines(30, sink), sinks=[sink], parser=Long())
     assert engine.lines == [f"a{n}" for n in range(30)]
     assert commits(engine) == [10, 10, 10]
 
