@@ -9,13 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.data import WRITERS, grow
-
-LAUNCHER = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-# A process inherits its parent's peak, and this one is large: a small one stands between.
+from tests.peak_memory import peak_of
 
 LABELS = {
     "events.ndjson": "NDJSON",
@@ -59,5 +53,7 @@ def _peak(folder: Path, name: str, to: str | None) -> float:
     for file in folder.glob("memory.duckdb*"):
         file.unlink()
     command = [DDPM, "ingest", str(folder / name), "--again", "--quiet", "--to", to or str(folder / "memory.duckdb")]
-    done = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, text=True, check=True)
-    return int(done.stdout) / 1024
+    peak = peak_of(command, stdout=subprocess.DEVNULL)
+    if peak.code:
+        raise RuntimeError(f"{command}: exit code {peak.code}")
+    return peak.memory / (1 << 20)

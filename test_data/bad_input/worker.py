@@ -3,9 +3,10 @@
 Requests come as lines of JSON on standard input, answers go as lines of JSON to standard output:
 
     {"format": "json", "path": "...", "name": "a.json", "options": {}}
-    {"rows": 2, "dead_letters": {"json_invalid": 1}, "error": "", "says": "...", "growth": 1048576, "seconds": 0.01}
+    {"rows": 2, "dead_letters": {"json_invalid": 1}, "error": "", "says": "...", "growth": 1048576, "kept": 4096, "seconds": 0.01}
 
-`growth` is how far this process' resident memory rose above what it was before, in bytes.
+`growth` is how far this process' resident memory rose above what it was before the first request, in bytes, and `kept` how much of that
+it still has. Memory that was kept may be used again and hides what the next request takes: whoever measures starts another process then.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from test_data.bad_input import packed
 
 ADDRESS_SPACE = 8 << 30
 """Of this process, so that a bomb that goes off does not take the machine with it."""
+
+LINUX = Path("/proc/self/clear_refs").exists()
 
 
 def read(steps: Iterable[Parsed], folder: str) -> dict[str, Any]:
@@ -74,24 +77,26 @@ def _check(step: Parsed) -> None:
 
 
 def _memory(key: str) -> int:
+    """Bytes of this process; always 0 where there is no Linux."""
+    if not LINUX:
+        return 0
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(key):
             return int(line.split()[1]) * 1024
-    return 0
+    raise ValueError(key)
 
 
-def _measured(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    pa.default_memory_pool().release_unused()
-    linux = Path("/proc/self/clear_refs").exists()
-    if linux:
+def _measured(first: int, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    if LINUX:
         Path("/proc/self/clear_refs").write_text("5")  # Forget the peak so far.
-    before, began = _memory("VmRSS:") if linux else 0, time.perf_counter()
+    began = time.perf_counter()
     try:
         outcome = work()
     except Exception as error:  # noqa: BLE001 - the table shows it
         outcome = {"rows": 0, "dead_letters": {}, "error": f"CRASH {type(error).__name__}", "says": str(error)}
-    peak = _memory("VmHWM:") if linux else 0
-    return {**outcome, "growth": peak - before, "seconds": time.perf_counter() - began}
+    seconds, growth = time.perf_counter() - began, _memory("VmHWM:") - first
+    pa.default_memory_pool().release_unused()
+    return {**outcome, "growth": growth, "kept": _memory("VmRSS:") - first, "seconds": seconds}
 
 
 def main() -> None:
@@ -100,9 +105,10 @@ def main() -> None:
 
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     registry = Registry.discover()
+    first = _memory("VmRSS:")
     for line in sys.stdin:
         request = json.loads(line)
-        outcome = _measured(lambda request=request: read(steps_of(registry, request), f"{Path(request['path']).parent}/"))  # type: ignore[misc]
+        outcome = _measured(first, lambda request=request: read(steps_of(registry, request), f"{Path(request['path']).parent}/"))  # type: ignore[misc]
         sys.stdout.write(json.dumps(outcome) + "\n")
         sys.stdout.flush()
 

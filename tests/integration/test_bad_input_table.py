@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import pytest
 from test_data.bad_input import shipped
 from test_data.bad_input.case import Case
 from test_data.bad_input.table import PAGE, ROOT, Line, Measured, generated, page_text, parsed, read_table
+from tests.peak_memory import peak_of
 
 DDPM = str(Path(sys.executable).with_name("ddpm"))
 MEMORY = 250 << 20
@@ -99,11 +99,8 @@ def ingest(path: Path, database: Path, *more: str) -> Ended:
     command = [DDPM, "ingest", str(path), "--to", str(database), "--table", "bad", "-o", "sink.memory_limit=200MB", *more]
     log = database.with_suffix(".err")
     with log.open("wb") as err:
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err)
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    memory = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Ended(process.returncode, log.read_text(), memory, time.monotonic() - began)
+        peak = peak_of(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err)
+    return Ended(peak.code, log.read_text(), peak.memory, time.monotonic() - began)
 
 
 @pytest.fixture(scope="module")
