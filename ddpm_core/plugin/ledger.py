@@ -9,7 +9,7 @@ leaves nothing. The compare-and-set comes last in a transaction: an instance tha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from ddpm_core.errors import FencedError
@@ -41,6 +41,9 @@ class Statements(Protocol):
     def change_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement that changes rows once for each of these parameters."""
 
+    def insert_absent(self, table: str, types: Mapping[str, str], columns: Sequence[Sequence[Any]]) -> None:
+        """Insert rows, given column by column, but for those whose key is there."""
+
     def make_own_table(self, name: str, columns: str) -> None:
         """Make one of DDPM's own tables, beside the target, if it is missing."""
 
@@ -59,7 +62,8 @@ class Dialect:
             the most bytes that the column must take, as `key_sizes` says.
         max_name_bytes: The longest identifier, in UTF-8 bytes, or None.
         now: The expression for the present time.
-        arrays: A parameter may be a list, and `unnest` of several of them gives rows. Without, dead letters go through `change_many`.
+        arrays: A parameter may be a list, and `unnest` of several of them gives rows. Dead letters go through `insert_absent` then, and
+            otherwise through `change_many`.
         if_absent: How a row is inserted unless its key is there: by `ON CONFLICT DO NOTHING`, or by `WHERE NOT EXISTS`. Of two
             sessions that insert the same key at once the second must wait for the first, and find the row or get an error.
         from_nothing: What follows a SELECT that reads no table, such as ` FROM DUAL`.
@@ -238,13 +242,10 @@ class Ledger:
             rows = ([self._value(letter, name) for name in DEAD_LETTER_COLUMNS] for letter in letters)
             self._sink.change_many(sql, [[*row, *row[:1]] if again else row for row in rows])
             return
-        # One array for each column: a statement for each letter costs DuckDB 3 ms, and a run may set aside every twentieth record.
-        p, types = self._dialect.placeholder, self._dead_letter_types()
-        into = f"INSERT INTO {self._dead_letters} ({', '.join(map(self._quote, DEAD_LETTER_COLUMNS))})"
-        values = ", ".join(f"unnest({p}::{types[name]}[])" for name in DEAD_LETTER_COLUMNS)
+        # Column by column: a statement for each letter costs DuckDB 3 ms, and a run may set aside every twentieth record.
         for piece in _pieces(letters):
             columns = [[self._value(letter, name) for letter in piece] for name in DEAD_LETTER_COLUMNS]
-            self._sink.change(f"{into} SELECT {values} ON CONFLICT DO NOTHING", columns)
+            self._sink.insert_absent(self._dead_letters, self._dead_letter_types(), columns)
 
     def _open_again(self, letters: Sequence[DeadLetter]) -> None:
         """Those that were replayed are open, and their positions are void. One statement, and no more where there are none."""

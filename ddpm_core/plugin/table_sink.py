@@ -8,7 +8,7 @@ its fastest way in.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ddpm_core.errors import ConfigError
@@ -87,6 +87,19 @@ class TableSink(EvolvingTable):
         """`change`, once for each of these parameters. Override it where that can be one round trip."""
         for parameters in rows:
             self.change(sql, parameters)
+
+    def insert_absent(self, table: str, types: Mapping[str, str], columns: Sequence[Sequence[Any]]) -> None:
+        """Insert rows into one of DDPM's own tables, but for those whose key is there. Only asked where the dialect has `arrays`.
+
+        Override it where parameters are a costly way for large values.
+
+        Args:
+            table: Quoted, with its schema.
+            types: Column -> its type, as the dialect spells it; in the order of `columns`.
+            columns: The values of each, one for each row.
+        """
+        values = ", ".join(f"unnest({self.dialect.placeholder}::{name}[])" for name in types.values())
+        self.change(f"INSERT INTO {table} ({', '.join(map(self.quote, types))}) SELECT {values} ON CONFLICT DO NOTHING", columns)
 
     def make_own_table(self, name: str, columns: str) -> None:
         """Make one of DDPM's own tables, in the target's schema, if it is missing. For databases without IF NOT EXISTS: override it."""

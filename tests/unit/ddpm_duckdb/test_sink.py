@@ -2,6 +2,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +12,24 @@ import pytest
 from ddpm_core import Batch, BuildContext, ConfigError, DeadLetter, FencedError, Position, RetryableError
 from ddpm_duckdb.options import DuckDbOptions
 from ddpm_duckdb.sink import build
+from tests.peak_memory import peak_of
+
+KEEPS = """
+import dataclasses, sys
+from ddpm_core import BuildContext, Position
+from ddpm_core.testing.sink import dead_letter
+from ddpm_duckdb.options import DuckDbOptions
+from ddpm_duckdb.sink import build
+
+sink = build(DuckDbOptions(path=sys.argv[1], table="events", memory_limit="500MB"), BuildContext())
+sink.open()
+sink.claim(["file:a"])
+sink.commit({"file:a#1": Position(1)}, [dataclasses.replace(dead_letter("a"), payload=bytes(int(sys.argv[2])))])
+[(found,)] = sink.fetch("SELECT octet_length(payload) FROM _ddpm_dead_letters")
+sink.close()
+assert found == int(sys.argv[2])
+"""
+"""Keeps a dead letter of so many bytes."""
 
 HOSTILE = ['quo"te.dot', "'; DROP TABLE events; --", "select", "größe 🎉", "x" * 200, " new\nline\\ %s ? $1"]
 
@@ -209,6 +228,12 @@ def test_dead_letters_are_kept_with_the_rows(target: Any, rows: Any) -> None:
     assert target.sql(
         "SELECT id, target, record_offset, byte_offset, message, payload, view, attempts FROM _ddpm_dead_letters"
     ) == [("id1", "main.events", 7, 99, "bad \\x00 \\ud800", b"\x00\xff", None, 1)]
+
+
+def test_a_large_dead_letter_is_not_in_memory_many_times(tmp_path: Path) -> None:
+    peaks = [peak_of([sys.executable, "-c", KEEPS, str(tmp_path / f"{size}.db"), str(size)]) for size in (1, 16 << 20)]
+    assert [peak.code for peak in peaks] == [0, 0]
+    assert peaks[1].memory - peaks[0].memory < 10 * (16 << 20)
 
 
 def test_a_view_is_no_target(target: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -44,6 +44,10 @@ class Statements:
     def change_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         for parameters in rows:
             self.change(sql, parameters)
+
+    def insert_absent(self, table: str, types: Mapping[str, str], columns: Sequence[Sequence[Any]]) -> None:
+        assert len(types) == len(columns)
+        self.changes.append((f"INSERT INTO {table}", list(columns)))
 
     def make_own_table(self, name: str, columns: str) -> None:
         self.made.append(f"{name} ({columns})")
