@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from ddpm_core.schema.conform import Conformed as Conformed
     from ddpm_core.schema.conform import conform as conform
     from ddpm_core.schema.rows import RowBuilder as RowBuilder
+    from ddpm_core.schema.sizes import large_rows as large_rows
 
 _HOME = {
     "config.options": ("NoOptions", "PluginOptions", "one_format"),
@@ -120,6 +121,7 @@ _HOME = {
     ),
     "schema.conform": ("Conformed", "conform"),
     "schema.rows": ("RowBuilder",),
+    "schema.sizes": ("large_rows",),
 }  # fmt: skip
 _MODULE_OF = {name: f"ddpm_core.{module}" for module, names in _HOME.items() for name in names}
 

@@ -29,7 +29,7 @@ from ddpm_avro.container import Block, Header, encode_long
 from ddpm_avro.datum import DatumReader, LostError
 from ddpm_avro.logical import Bad, finish, finish_fields
 from ddpm_avro.schema import read_schema
-from ddpm_core import Reject
+from ddpm_core import Reject, large_rows
 
 _SENTINEL = random.SystemRandom().random()  # Unknown to who writes files, so that no file can imitate it.
 _UNCOUNTED_BYTES = 4 << 20
@@ -92,6 +92,8 @@ class RecordBytes:
         return next(i for i, end in enumerate(self._ends) if record < end)
 
     def _find(self, block: Block) -> list[tuple[int, int]]:
+        if block.count == 1 and not block.problem:  # However many items it has.
+            return [(0, len(block.data))]
         bounds: list[tuple[int, int]] = []
         if not block.problem:
             with suppress(LostError):  # Those found before are what there is.
@@ -265,7 +267,10 @@ class BlockDecoder:
         columns, bad = self._columns(values)
         if columns:
             values = pa.StructArray.from_arrays(columns, fields=list(self.schema))
-        return pa.RecordBatch.from_struct_array(values), bad
+        data = pa.RecordBatch.from_struct_array(values)
+        for row, message in large_rows(data, self._max_record_bytes):
+            bad.setdefault(row, ("too_large", message))
+        return data, bad
 
     def _columns(self, values: pa.Array) -> tuple[list[pa.Array], Bad]:
         if self.node.kind == "record":

@@ -24,7 +24,7 @@ class AvroOptions(PluginOptions):
         default=16 << 20,
         ge=2,
         le=1 << 30,
-        description="Reading: a record with more bytes, decompressed, is set aside with reason too_large; "
+        description="Reading: a record with more bytes, decompressed or as a row in memory, is set aside with reason too_large; "
         "blocks that are larger than this are read slowly",
     )
     max_depth: int = Field(

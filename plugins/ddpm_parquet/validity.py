@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
-from ddpm_core import Reject
+from ddpm_core import Reject, large_rows
 
 _CUT = 8
 """A piece with bad rows is looked at in so many parts: few looks where bad rows are rare, and not many where all are bad."""
@@ -22,7 +22,7 @@ def set_aside(batch: pa.RecordBatch, max_bytes: int) -> tuple[pa.RecordBatch | N
     Dictionaries are unpacked where a row is bad: a bad entry would condemn every row of its batch.
     A reject carries the row as an Arrow IPC stream, its texts as bytes, since nobody else has it any more.
     """
-    bad = dict(_too_large(batch, 0, max_bytes))
+    bad = {row: ("too_large", message) for row, message in large_rows(batch, max_bytes)}
     try:
         batch.validate(full=True)
     except (pa.ArrowException, ValueError):
@@ -34,18 +34,6 @@ def set_aside(batch: pa.RecordBatch, max_bytes: int) -> tuple[pa.RecordBatch | N
     rejects = [Reject(row, *bad[row], row=_as_ipc(batch.slice(row, 1))) for row in sorted(bad)]
     kept = pa.array([row for row in range(batch.num_rows) if row not in bad], pa.int32())
     return (batch.take(kept) if len(kept) else None), kept, rejects
-
-
-def _too_large(batch: pa.RecordBatch, first: int, limit: int) -> Iterator[tuple[int, tuple[str, str]]]:
-    """A batch that is small enough has no row that is not, so parts are looked at only where they must be."""
-    if batch.nbytes <= limit:
-        return
-    if batch.num_rows == 1:
-        yield first, ("too_large", f"the row has {batch.nbytes:,} bytes in memory, more than the {limit:,} allowed")
-        return
-    size = -(-batch.num_rows // _CUT)
-    for start in range(0, batch.num_rows, size):
-        yield from _too_large(batch.slice(start, size), first + start, limit)
 
 
 def _find_invalid(batch: pa.RecordBatch, bad: Bad) -> None:

@@ -89,6 +89,37 @@ def test_a_record_that_is_too_large_is_set_aside_and_can_be_read_again() -> None
     assert [step.rejects for step in parsed("string", block)] == [[]]
 
 
+def test_a_record_that_becomes_too_large_in_memory_is_set_aside_and_can_be_read_again() -> None:
+    """A small number takes a byte in the file, and eight in a row."""
+    schema = {"type": "array", "items": "long"}
+
+    def numbers(count: int) -> bytes:
+        return encode_long(count) + b"\x02" * count + b"\x00"
+
+    (step,) = parsed(schema, (3, numbers(2) + numbers(1_000) + numbers(3)), max_record_bytes=2_000)
+    assert step.data is not None
+    assert step.data.to_pylist() == [{"value": [1] * 2}, {"value": [1] * 3}]
+    (reject,) = step.rejects
+    assert (reject.index, reject.reason) == (1, "too_large")
+    assert reject.message == "the row has 8,004 bytes in memory, more than the 2,000 allowed"
+    assert reject.raw is not None
+    again = AvroParser(AvroOptions(), BuildContext()).parse_document(Document("f", "f", io.BytesIO(reject.raw)))
+    assert [row for step in again if step.data for row in step.data.to_pylist()] == [{"value": [1] * 1_000}]
+
+
+def test_a_record_alone_in_its_block_is_kept_however_many_items_it_has() -> None:
+    items = 2_500_000
+    block = encode_long(items) + b"\x02" * items + b"\x00"
+    (step,) = parsed({"type": "array", "items": "long"}, (1, block))
+    (reject,) = step.rejects
+    assert (reject.reason, reject.message) == (
+        "too_large",
+        "the row has 20,000,004 bytes in memory, more than the 16,777,216 allowed",
+    )
+    assert reject.raw is not None
+    assert block in reject.raw
+
+
 def test_a_schema_nested_as_deep_as_allowed_is_read_and_one_level_more_is_not() -> None:
     schema: Any = "long"
     for _ in range(20):
