@@ -72,6 +72,14 @@ class Dialect:
         return re.compile(field + rb"(?:" + re.escape(self.delimiter) + field + rb")*+(?=[\r\n]|\Z)", re.DOTALL)
 
     @cached_property
+    def fields(self) -> re.Pattern[bytes]:
+        """As many fields as are well and have a delimiter behind them; maybe none."""
+        field = self.unquoted
+        if self.quote:
+            field = rb"(?:" + self.quoted + rb"|(?!" + re.escape(self.quote) + rb")" + self.unquoted + rb")"
+        return re.compile(rb"(?:" + field + re.escape(self.delimiter) + rb")*+", re.DOTALL)
+
+    @cached_property
     def regular(self) -> str:
         """Pattern, in RE2's spelling, of a whole text in which each quote opens a field, closes one, or is doubled in one in quotes."""
         quote, ends = _spelled(self.quote), _spelled(b"\r\n" + self.delimiter)

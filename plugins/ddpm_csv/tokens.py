@@ -62,6 +62,8 @@ def _awkward_record(data: bytes, start: int, dialect: Dialect, final: bool, pati
     """Where a record ends that is not well or very long, and what is wrong with it; -1 where that is not known yet."""
     at, problem = start, ""
     while True:
+        well = dialect.fields.match(data, at, start + patience)
+        at = well.end() if well else at
         if dialect.quote and data.startswith(dialect.quote, at):
             quoted = dialect.opening.match(data, at)
             if quoted is None or quoted.end() - start > patience:
