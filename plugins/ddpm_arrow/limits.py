@@ -7,7 +7,8 @@ from ddpm_arrow.message import MAX_METADATA, Envelope, Message
 from ddpm_arrow.tables import MalformedError
 
 _FREE_ROWS = 1_000_000
-_FREE_BYTES = 256 << 20
+FREE_BYTES = 256 << 20
+"""So many bytes of rows may come of any document, however few it has."""
 
 
 class Limits:
@@ -61,9 +62,19 @@ class Limits:
             taken: Bytes of the document so far.
         """
         self._made += made
-        if self._made > max(_FREE_BYTES, self._max_expansion * taken):
-            what = f"{self._made:,} bytes of rows come of {taken:,} bytes, and {self._max_expansion:,} times as many are allowed"
+        self.check_total(0, taken, where)
+
+    def check_total(self, more: int, taken: int, where: str) -> None:
+        """Of so many bytes of rows more that would be made of what was taken of the document."""
+        made = self._made + more
+        if made > max(FREE_BYTES, self._max_expansion * taken):
+            what = f"{made:,} bytes of rows come of {taken:,} bytes, and {self._max_expansion:,} times as many are allowed"
             raise too_much(self._name, what, where, option="max_expansion")
+
+    def check_value(self, size: int, what: str, where: str) -> None:
+        """Of a value, or a dictionary, that would be unpacked as a whole to so many bytes."""
+        if size > self._max_bytes:
+            raise too_much(self._name, f"{what} may unpack to {size:,} bytes, and {self._max_bytes:,} are allowed", where)
 
     def _count_dictionary(self, envelope: Envelope, size: int, where: str) -> None:
         known = self._dictionaries.get(envelope.dictionary, 0) if envelope.delta else 0

@@ -23,6 +23,12 @@ class ArrowOptions(PluginOptions):
         ge=1,
         description="Reading: a file of which more than so many times its bytes come out as rows is refused (256 MB always may).",
     )
+    max_record_bytes: int = Field(
+        default=16 << 20,
+        ge=2,
+        le=1 << 30,
+        description="Reading: a row that has more bytes in memory is set aside with reason too_large.",
+    )
     max_message_bytes: int = Field(
         default=64 << 20,
         ge=1 << 10,

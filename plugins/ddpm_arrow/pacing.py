@@ -5,35 +5,62 @@ A dictionary, a run, a view or an offset can name the same long value for every 
 
 from __future__ import annotations
 
+from functools import reduce
+from typing import NamedTuple
+
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types as is_type
 
-from ddpm_arrow.errors import too_much
+from ddpm_arrow.limits import FREE_BYTES, Limits
+from ddpm_arrow.sizes import lengths_of_views, sizes, width_of
 from ddpm_core import BuildContext
 
 _STEP_BYTES = 32 << 20
 
 
-def rows_at_once(name: str, batch: pa.RecordBatch, context: BuildContext, max_bytes: int, where: str) -> int:
-    """Rows of this batch, which must be valid, that make a step; at least 1.
+class Pace(NamedTuple):
+    """How to cut a batch.
+
+    Attributes:
+        rows_at_once: Rows that make a step; at least 1.
+        large: Row -> bytes of its values that repeat others, where those are more than a record may have: it must not be unpacked.
+    """
+
+    rows_at_once: int
+    large: dict[int, int]
+
+
+def pace(batch: pa.RecordBatch, context: BuildContext, limits: Limits, max_record_bytes: int, taken: int, where: str) -> Pace:
+    """Decide for one batch, which must be valid, before anything of it is unpacked.
+
+    Args:
+        taken: Bytes of the document up to its end.
 
     Raises:
-        DataError: With reason `decompressed_size`: a single row may become larger than `max_bytes`.
+        DataError: With reason `decompressed_size`: a single value may become larger than a batch may be, or all rows together become
+            more than the document may.
     """
     if not batch.num_rows:
-        return 1
+        return Pace(1, {})
+    repeating = [(field.name, column) for field, column in zip(batch.schema, batch.columns, strict=True) if _repeats(field.type)]
     worst = 1
-    for field, column in zip(batch.schema, batch.columns, strict=True):
-        if _repeats(field.type):
-            size = _largest(column)
-            for what, of_it in (("a value", size), ("the dictionary", _copied_as_a_whole(column))):
-                if of_it > max_bytes:
-                    claim = f"{what} of column {field.name!r} may unpack to {of_it:,} bytes, and {max_bytes:,} are allowed"
-                    raise too_much(name, claim, where)
-            worst += size
+    for name, column in repeating:
+        size = _largest(column)
+        for what, of_it in (("a value", size), ("the dictionary", _copied_as_a_whole(column))):
+            limits.check_value(of_it, f"{what} of column {name!r}", where)
+        worst += size
+    large: dict[int, int] = {}
+    if worst > max_record_bytes or worst * batch.num_rows > FREE_BYTES:
+        of_rows = reduce(pc.add, [sizes(column) for _, column in repeating])
+        is_large = pc.greater(of_rows, max_record_bytes)
+        rows = pc.indices_nonzero(is_large)
+        large = dict(zip(rows.to_pylist(), of_rows.take(rows).to_pylist(), strict=True))
+        of_others = pc.if_else(is_large, 0, of_rows)
+        limits.check_total(pc.sum(of_others).as_py(), taken, where)
+        worst = pc.max(of_others).as_py() + 1
     mean = max(batch.get_total_buffer_size() / batch.num_rows, 1e-9)
-    return max(int(min(context.batch_rows, context.batch_bytes / mean, _STEP_BYTES / worst)), 1)
+    return Pace(max(int(min(context.batch_rows, context.batch_bytes / mean, _STEP_BYTES / worst)), 1), large)
 
 
 def _repeats(t: pa.DataType, nested: bool = False) -> bool:
@@ -56,8 +83,9 @@ def _largest(array: pa.Array) -> int:
         return _largest(array.storage)
     if not len(array):
         return 0
-    if is_type.is_null(t):
-        return 1
+    width = width_of(t)
+    if width is not None:
+        return width
     if is_type.is_dictionary(t):
         return _largest(array.dictionary)
     if is_type.is_run_end_encoded(t):
@@ -70,11 +98,8 @@ def _largest(array: pa.Array) -> int:
         lengths = pc.list_value_length(array.cast(pa.list_(_entry(t))) if is_type.is_map(t) else array)
         return int(pc.max(lengths).as_py() or 0) * _largest(array.values) + 1
     if is_type.is_string_view(t) or is_type.is_binary_view(t):
-        return int(pc.max(_lengths_of_views(array)).as_py()) + 1
-    try:
-        return -(-int(t.bit_width) // 8)
-    except ValueError:  # It has no fixed width.
-        return int(pc.max(pc.binary_length(array)).as_py() or 0) + 1
+        return int(pc.max(lengths_of_views(array)).as_py()) + 1
+    return int(pc.max(pc.binary_length(array)).as_py() or 0) + 1
 
 
 def _entry(t: pa.MapType) -> pa.DataType:
@@ -100,12 +125,5 @@ def _views(values: pa.Array) -> int:
     if not len(values) or not _repeats(values.type, nested=True):
         return 0
     if is_type.is_string_view(values.type) or is_type.is_binary_view(values.type):
-        return int(pc.sum(_lengths_of_views(values).cast(pa.int64())).as_py() or 0)
+        return int(pc.sum(lengths_of_views(values).cast(pa.int64())).as_py() or 0)
     return len(values) * _largest(values)
-
-
-def _lengths_of_views(array: pa.Array) -> pa.Array:
-    """pyarrow 26 has no length of views, and a cast would write the same bytes again for each of them. A view begins with its length."""
-    words = pa.Array.from_buffers(pa.int32(), 4 * len(array), [None, array.buffers()[1]], offset=4 * array.offset)
-    lengths = pc.list_element(pa.FixedSizeListArray.from_arrays(words, 4), 0)
-    return pc.if_else(array.is_valid(), lengths, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from typing import BinaryIO, ClassVar, cast
 
@@ -17,11 +17,11 @@ from ddpm_arrow.limits import Limits
 from ddpm_arrow.magic import form_of
 from ddpm_arrow.message import Message
 from ddpm_arrow.options import ArrowOptions
-from ddpm_arrow.pacing import rows_at_once
+from ddpm_arrow.pacing import pace
 from ddpm_arrow.plain import plain_batch, plain_dictionaries
 from ddpm_arrow.schema_checks import check_columns
 from ddpm_arrow.stream_form import StreamForm
-from ddpm_arrow.validity import BrokenError, is_all_text, set_aside
+from ddpm_arrow.validity import BrokenError, is_all_text, set_aside, too_large
 from ddpm_core import BuildContext, Document, Messages, Parsed, Parser, WholeMessages, read_fully
 
 _Messages = Callable[[Cursor], Iterator[Message]]
@@ -44,6 +44,7 @@ class ArrowParser(Parser):
     def __init__(self, options: ArrowOptions, context: BuildContext) -> None:
         self._max_bytes = options.max_batch_bytes
         self._max_expansion = options.max_expansion
+        self._max_record_bytes = options.max_record_bytes
         self._context = context
         self._messages = WholeMessages(self, options.max_message_bytes)
 
@@ -81,36 +82,47 @@ class ArrowParser(Parser):
             if batch is None:
                 return
             where = f" in record batch {cursor.batch + 1}"
-            for step in self._steps_of(name, batch, cursor, feed.nbytes):
+            for step in self._steps_of(name, batch, cursor, feed, limits):
                 if step.data is not None:
                     limits.check_rows(step.data.nbytes, feed.taken, where)
                 yield step
             cursor.passed()
 
-    def _steps_of(self, name: str, batch: pa.RecordBatch, cursor: Cursor, nbytes: int) -> Iterator[Parsed]:
-        number, rows = cursor.batch, batch.num_rows
+    def _steps_of(self, name: str, batch: pa.RecordBatch, cursor: Cursor, feed: Feed, limits: Limits) -> Iterator[Parsed]:
+        number, rows, nbytes = cursor.batch, batch.num_rows, feed.nbytes
         where = f" in record batch {number + 1}"
         try:
             all_text = is_all_text(batch)
         except BrokenError as error:
             raise invalid(name, str(error), where) from None
         with translated(name, lambda: where):
-            at_once = rows_at_once(name, batch, self._context, self._max_bytes, where)
+            at_once, large = pace(batch, self._context, limits, self._max_record_bytes, feed.taken, where)
             batch = plain_dictionaries(batch)
-        for row in range(cursor.rows, rows, at_once):
-            with translated(name, lambda: where):
-                data = plain_batch(batch.slice(row, at_once))
-                made = (data, None, []) if all_text else set_aside(data)
-            end = min(row + at_once, rows)
+        for row, end in _cuts(cursor.rows, rows, at_once, large):
+            if row in large:
+                data, origin, rejects = None, None, too_large(large, range(row, end), self._max_record_bytes)
+            else:
+                with translated(name, lambda: where):
+                    data, origin, rejects = set_aside(plain_batch(batch.slice(row, end - row)), self._max_record_bytes, all_text)
             yield Parsed(
-                data=made[0],
+                data=data,
                 records=end - row,
-                rejects=made[2],
-                origin=made[1],
+                rejects=rejects,
+                origin=origin,
                 valid=all_text,
                 resume={"batch": number + 1, "row": 0} if end == rows else {"batch": number, "row": end},
                 nbytes=nbytes * end // rows - nbytes * row // rows,
             )
+
+
+def _cuts(first: int, rows: int, at_once: int, apart: Container[int]) -> Iterator[tuple[int, int]]:
+    """Where each step begins and ends: at most so many rows, and never one of those that stand apart together with another."""
+    while first < rows:
+        end = min(first + at_once, rows)
+        if apart:
+            end = next((row for row in range(first, end) if (row in apart) != (first in apart)), end)
+        yield first, end
+        first = end
 
 
 class _Rejoined(io.RawIOBase):

@@ -69,7 +69,7 @@ def plain_array(array: pa.Array) -> pa.Array:
     if is_type.is_dictionary(t):
         return plain_array(array.dictionary).take(array.indices)
     if is_type.is_run_end_encoded(t):
-        return plain_array(array.values).take(_runs(array))
+        return plain_array(array.values).take(runs_of(array))
     if t in _COPIES:
         return array.cast(_COPIES[t])
     if not _is_encoded(t):
@@ -103,7 +103,7 @@ def _offsets(lengths: pa.Array) -> pa.Array:
     return pa.concat_arrays([pa.array([0], lengths.type), ends])
 
 
-def _runs(array: pa.RunEndEncodedArray) -> pa.Array:
+def runs_of(array: pa.RunEndEncodedArray) -> pa.Array:
     """Row -> the run that it is in. pyarrow itself unpacks the runs of a few types only."""
     numbers = pa.array(range(len(array.run_ends)), pa.int64())
     runs = pa.RunEndEncodedArray.from_arrays(array.run_ends, numbers)

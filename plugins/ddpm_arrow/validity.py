@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 from pyarrow import types as is_type
 
-from ddpm_core import Reject
+from ddpm_core import Reject, large_rows
 
 _CUT = 8
 """A piece with bad rows is looked at in so many parts: few looks where bad rows are rare, and not many where all are bad."""
+
+_KEPT = 4
+"""A row with more than so many times the bytes that it may have is not kept with its reject."""
 
 _REFUSALS = (pa.ArrowException, ValueError, IndexError)
 
@@ -37,24 +40,38 @@ def is_all_text(batch: pa.RecordBatch) -> bool:
     return True
 
 
-def set_aside(batch: pa.RecordBatch) -> tuple[pa.RecordBatch | None, pa.Int32Array | None, list[Reject]]:
-    """The rows whose texts are UTF-8, which rows they were (None: all), and the others as rejects.
+def set_aside(
+    batch: pa.RecordBatch, max_bytes: int, all_text: bool
+) -> tuple[pa.RecordBatch | None, pa.Int32Array | None, list[Reject]]:
+    """The rows whose texts are UTF-8 and that have at most so many bytes, which rows they were (None: all), and the others as rejects.
 
-    Only for batches, without encodings, of which `is_all_text` said no. A reject carries the row as an Arrow IPC stream, its texts as
-    bytes, since nobody else has it any more.
+    Only for batches without encodings. A reject carries the row as an Arrow IPC stream, its texts as bytes, since nobody else has it any
+    more; not a row that is far too large.
+
+    Args:
+        all_text: What `is_all_text` said.
     """
-    bad: dict[int, str] = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        for row in _culprits(column, 0):
-            bad.setdefault(row, name)
+    bad: dict[int, tuple[str, str]] = {row: ("too_large", message) for row, message in large_rows(batch, max_bytes)}
+    if not all_text:
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            for row in _culprits(column, 0):
+                bad.setdefault(row, ("encoding", f"column {name!r} holds text that is not UTF-8"))
     if not bad:
         return batch, None, []
-    rejects = [
-        Reject(row, "encoding", f"column {bad[row]!r} holds text that is not UTF-8", row=_as_ipc(batch.slice(row, 1)))
-        for row in sorted(bad)
-    ]
+    rejects = []
+    for row in sorted(bad):
+        alone = batch.slice(row, 1)
+        rejects.append(Reject(row, *bad[row], row=_as_ipc(alone) if alone.nbytes <= _KEPT * max_bytes else None))
     kept = pa.array([row for row in range(batch.num_rows) if row not in bad], pa.int32())
     return (batch.take(kept) if len(kept) else None), kept, rejects
+
+
+def too_large(sizes: Mapping[int, int], rows: range, max_bytes: int) -> list[Reject]:
+    """The rejects of rows, one step of them, that become so large when they are unpacked that they are not."""
+    return [
+        Reject(at, "too_large", f"the row would have more than {sizes[row]:,} bytes in memory, and {max_bytes:,} are allowed")
+        for at, row in enumerate(rows)
+    ]
 
 
 def _culprits(column: pa.Array, first: int) -> Iterator[int]:

@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from ddpm_core import Position
+
 Write = Callable[..., bytes]
 MIB = 1 << 20
 HINT = "It may be damaged, or made to exhaust memory; if it is neither, raise the option max_batch_bytes."
@@ -171,18 +173,69 @@ def test_a_long_text_that_every_row_repeats_is_unpacked_a_few_rows_at_a_time(kin
     assert reading(data, max_batch_bytes=99_000).error.reason == "decompressed_size"
 
 
-def test_a_file_that_becomes_far_more_than_it_is_is_refused(reading: Any, written: Write) -> None:
-    data = written(pa.table({"n": range(2000), "s": REPEATED["union"]}))
-    got = reading(data)
+@pytest.mark.parametrize("kind", REPEATED)
+def test_a_batch_that_becomes_far_more_than_it_is_is_refused_before_a_row_of_it_lands(
+    kind: str, reading: Any, written: Write
+) -> None:
+    got = reading(written(pa.table({"n": range(2000), "s": REPEATED[kind], "t": REPEATED[kind]})))
+    assert got.steps == []
     said = re.fullmatch(
         r"f\.arrow in record batch 1: ([\d,]+) bytes of rows come of ([\d,]+) bytes, and 1,000 times as many are allowed\n"
         r"It may be damaged, or made to exhaust memory; if it is neither, raise the option max_expansion\.",
         str(got.error),
     )
     assert said is not None
-    assert int(said[1].replace(",", "")) > max(256 << 20, 1000 * int(said[2].replace(",", "")))
+    assert 400_000_000 <= int(said[1].replace(",", "")) < 401_000_000
     assert got.error.reason == "decompressed_size"
-    assert reading(data, max_expansion=100_000).error is None
+
+
+def test_rows_that_would_be_too_large_are_set_aside_without_being_unpacked(reading: Any, written: Write) -> None:
+    texts = pa.array(["short", LONG], pa.string())
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 1, None, 0, 1, 0], pa.int32()), texts)
+    data = written(pa.table({"n": range(7), "s": column}))
+    got = reading(data, max_record_bytes=50_000)
+    assert got.error is None
+    assert [(step.records, [reject.index for reject in step.rejects]) for step in got.steps] == [
+        (1, []), (2, [0, 1]), (2, []), (1, [0]), (1, []),
+    ]  # fmt: skip
+    assert got.table.to_pylist() == [
+        {"n": 0, "s": "short"}, {"n": 3, "s": None}, {"n": 4, "s": "short"}, {"n": 6, "s": "short"},
+    ]  # fmt: skip
+    (reject,) = got.steps[3].rejects
+    assert (reject.reason, reject.row) == ("too_large", None)
+    assert reject.message == "the row would have more than 100,000 bytes in memory, and 50,000 are allowed"
+    for step, rows in zip(got.steps, (6, 4, 2, 1), strict=False):
+        after = reading(data, Position(7 - rows, {"resume": step.resume}), max_record_bytes=50_000)
+        assert sum(step.records for step in after.steps) == rows
+
+
+def test_nulls_within_a_list_count_though_no_bytes_stand_for_them(reading: Any, written: Write) -> None:
+    lists = pa.ListArray.from_arrays([0, 2, 100_002], pa.nulls(100_002))
+    got = reading(written(pa.table({"l": lists})), max_record_bytes=50_000)
+    assert got.table.to_pylist() == [{"l": [None, None]}]
+    assert [reject.reason for step in got.steps for reject in step.rejects] == ["too_large"]
+
+
+def test_a_large_row_is_kept_with_its_reject_and_a_far_too_large_one_is_not(reading: Any, written: Write) -> None:
+    data = written(pa.table({"n": [1, 2, 3], "s": ["x" * 3_000, "y", "x" * 5_000]}))
+    got = reading(data, max_record_bytes=1_000)
+    assert got.table.to_pylist() == [{"n": 2, "s": "y"}]
+    (step,) = got.steps
+    assert [(reject.index, reject.message) for reject in step.rejects] == [
+        (0, "the row has 3,012 bytes in memory, more than the 1,000 allowed"),
+        (2, "the row has 5,012 bytes in memory, more than the 1,000 allowed"),
+    ]
+    assert pa.ipc.open_stream(step.rejects[0].row).read_all().to_pylist() == [{"n": 1, "s": b"x" * 3_000}]
+    assert step.rejects[1].row is None
+
+
+def test_batches_that_become_far_more_together_are_refused(reading: Any, written: Write) -> None:
+    both = pa.chunked_array([REPEATED["dictionary"]] * 2)
+    got = reading(written(pa.table({"n": range(4000), "s": both}), rows=2000))
+    assert 2000 < sum(step.records for step in got.steps) < 3000
+    assert re.match(
+        r"f\.arrow in record batch 2: [23]\d\d,\d\d\d,\d\d\d bytes of rows come of [\d,]+ bytes, and 1,000 times", str(got.error)
+    )
 
 
 def test_too_many_columns_are_refused(reading: Any, written: Write) -> None:
