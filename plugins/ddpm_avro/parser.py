@@ -17,6 +17,9 @@ from ddpm_core import BuildContext, DataError, Document, Messages, Parsed, Parse
 
 _KNOWN_SCHEMAS = 64
 
+_STEP_BYTES = 16 << 20
+"""Of rows in memory. A byte of a block may become eight or more, and who gets a step copies it."""
+
 
 def build(options: AvroOptions, context: BuildContext) -> AvroParser:
     """A parser for one run."""
@@ -103,8 +106,9 @@ class AvroParser(Parser):
         decoded = decoder.decode(header, blocks)
         records = RecordBytes(decoder.reader, header, blocks)
         first, last = blocks[0], blocks[-1]
+        at_once = max(min(self._context.batch_rows, decoded.records * _STEP_BYTES // max(decoded.data.nbytes, 1)), 1)
         while skip < decoded.records:
-            end = min(skip + self._context.batch_rows, decoded.records)
+            end = min(skip + at_once, decoded.records)
             whole = end == decoded.records
             step = _step(decoded, records, skip, end)
             step.resume = {"byte": last.end, "grows": True} if whole else {"byte": first.at, "skip": end, "grows": True}

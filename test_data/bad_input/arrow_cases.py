@@ -163,7 +163,7 @@ def _types(c: Cases) -> None:
     c.add("two columns of one name", stream(pa.record_batch([ints, ints], names=["a", "a"])))
     c.add("columns that differ in case", stream(pa.record_batch([ints, ints], names=["a", "A"])))
     c.add("a column without a name", stream(pa.record_batch([ints], names=[""])))
-    c.add("2,000 columns", lambda: stream(pa.record_batch([ints] * 2_000, names=[f"c{n}" for n in range(2_000)])))
+    c.add("2,000 columns", lambda: stream(pa.record_batch([ints] * 2_000, names=[f"c{n}" for n in range(2_000)])), process=True)
     c.add("200,000 columns", lambda: stream(pa.record_batch([ints] * 200_000, names=[f"c{n}" for n in range(200_000)])))
     for depth in (50, 63, 70, 1_000):
         c.add(f"lists nested {depth:,} deep", _nested(depth), process=depth == 1_000)
@@ -214,6 +214,7 @@ def _bombs(c: Cases) -> None:
     c.add(
         "a list of 100,000,000 nulls, which no bytes stand for",
         lambda: of(pa.ListArray.from_arrays([0, 100_000_000], pa.nulls(100_000_000))),
+        process=True,
     )
     c.add("bomb: a run of a billion", lambda: of(pa.RunEndEncodedArray.from_arrays(pa.array([1_000_000_000], pa.int32()), ["x"])))
     long = "x" * (10 * MEGABYTE)

@@ -17,7 +17,7 @@ class Case:
         name: What it is, unique within its format.
         make: Its bytes, or its bytes in pieces.
         made_by: Where it comes from: the generator, or the package and the path in it.
-        process: Whether the real `ddpm ingest` is run with it too, under limits of memory and time.
+        process: Whether the real `ddpm ingest` is run with it too, under limits of memory and time; with every bomb it is.
         parser: Whether the parser alone is run with it. Not where the engine has to stop a document of millions of bad records.
         options: Options of the format, where the defaults are not meant.
         file: The document's name, where it matters.
@@ -65,4 +65,5 @@ class Cases:
     ) -> None:
         """One more case: its bytes, or what makes them where they are many."""
         make = (lambda: made) if isinstance(made, bytes) else made
-        self.all.append(Case(self._format, name, make, self._made_by, process or not parser, parser, options, file))
+        whole = process or not parser or name.startswith("bomb")
+        self.all.append(Case(self._format, name, make, self._made_by, whole, parser, options, file))

@@ -166,10 +166,12 @@ def _size(c: Cases) -> None:
     c.add(
         "15 MB of `{},` in one value",
         lambda: repeated(GOOD + b'{"id": [', b"{},", 15 * MEGABYTE, b"{}]}\n" + LAST),
+        process=True,
     )
     c.add(
         "12 MB of 1-digit numbers in one value, which is allowed",
         lambda: repeated(b'{"numbers": [', b"1,", 12 * MEGABYTE, b"1]}\n" + LAST),
+        process=True,
     )
     c.add("1 MB of `{},` as an array", lambda: repeated(b"[", b"{},", MEGABYTE, b"{}]"))
     c.add("a record of 10,000 keys", lambda: between(many_keys(10_000)))

@@ -201,8 +201,9 @@ _HEAD = """\
 # Bad input
 
 What becomes of hostile files. Every line below is a test: the outcome is compared with `test_data/bad_input/table.csv`, which also
-has the messages, and each case stays within 250 MB of memory above what the process has anyway, and within 10 seconds. Made by
-`python -m test_data.bad_input.table`; do not edit.
+has the messages, and each case is read within 250 MB of memory above what the process had before, and within 10 seconds. For every bomb,
+and for what else is heavy, the same holds of a whole `ddpm ingest` into DuckDB (with `-o sink.memory_limit=200MB`), above one of a single
+record. Made by `python -m test_data.bad_input.table`; do not edit.
 
 A bad record is set aside as a dead letter with the reason named here, and its neighbours land. Where the rest of a file cannot be
 read, the rows before land, the file fails with the reason named here, and the other files go on. Exit codes: 0 all landed, 3 dead

@@ -13,7 +13,7 @@ from ddpm_avro.limits import Shape
 from ddpm_avro.options import AvroOptions
 from ddpm_avro.parser import AvroParser
 from ddpm_avro.schema import read_schema
-from ddpm_core import BuildContext, DataError, Document, Parsed
+from ddpm_core import BuildContext, DataError, Document, Parsed, Position
 
 SYNC = b"0123456789abcdef"
 
@@ -105,6 +105,19 @@ def test_a_record_that_becomes_too_large_in_memory_is_set_aside_and_can_be_read_
     assert reject.raw is not None
     again = AvroParser(AvroOptions(), BuildContext()).parse_document(Document("f", "f", io.BytesIO(reject.raw)))
     assert [row for step in again if step.data for row in step.data.to_pylist()] == [{"value": [1] * 1_000}]
+
+
+def test_a_block_that_becomes_much_in_memory_is_cut_and_any_part_can_be_resumed() -> None:
+    schema = {"type": "record", "name": "r", "fields": [{"name": f"f{n}", "type": ["null", "long"]} for n in range(500)]}
+    steps = parsed(schema, (10_000, bytes(500 * 10_000)))
+    assert sum(step.records for step in steps) == 10_000
+    assert len(steps) > 1
+    assert all(step.data is not None and step.data.nbytes <= 16 << 20 for step in steps)
+    data = header_bytes(json.dumps(schema).encode(), "null", SYNC) + block_bytes("null", 10_000, bytes(500 * 10_000), SYNC)
+    start = Position(steps[0].records, {"resume": steps[0].resume})
+    document = Document("f.avro", "f#1", io.BytesIO(data), start)
+    rest = AvroParser(AvroOptions(), BuildContext()).parse_document(document)
+    assert [step.records for step in rest] == [step.records for step in steps[1:]]
 
 
 def test_a_record_alone_in_its_block_is_kept_however_many_items_it_has() -> None:
