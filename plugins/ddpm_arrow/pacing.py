@@ -13,10 +13,13 @@ import pyarrow.compute as pc
 from pyarrow import types as is_type
 
 from ddpm_arrow.limits import FREE_BYTES, Limits
-from ddpm_arrow.sizes import lengths_of_views, sizes, width_of
+from ddpm_arrow.sizes import lengths_of_views, sizer, width_of
 from ddpm_core import BuildContext
 
 _STEP_BYTES = 32 << 20
+
+_MEASURED_AT_ONCE = 1 << 20
+"""Rows whose sizes are in memory together."""
 
 
 class Pace(NamedTuple):
@@ -51,14 +54,19 @@ def pace(batch: pa.RecordBatch, context: BuildContext, limits: Limits, max_recor
             limits.check_value(of_it, f"{what} of column {name!r}", where)
         worst += size
     large: dict[int, int] = {}
-    if worst > max_record_bytes or worst * batch.num_rows > FREE_BYTES:
-        of_rows = reduce(pc.add, [sizes(column) for _, column in repeating])
-        is_large = pc.greater(of_rows, max_record_bytes)
-        rows = pc.indices_nonzero(is_large)
-        large = dict(zip(rows.to_pylist(), of_rows.take(rows).to_pylist(), strict=True))
-        of_others = pc.if_else(is_large, 0, of_rows)
-        limits.check_total(pc.sum(of_others).as_py(), taken, where)
-        worst = pc.max(of_others).as_py() + 1
+    if repeating and (worst > max_record_bytes or worst * batch.num_rows > FREE_BYTES):
+        total = worst = 0
+        sizers = [sizer(column) for _, column in repeating]
+        for row in range(0, batch.num_rows, _MEASURED_AT_ONCE):
+            count = min(_MEASURED_AT_ONCE, batch.num_rows - row)
+            of_rows = reduce(pc.add, [sizes(row, count) for sizes in sizers])
+            total += pc.sum(of_rows).as_py()
+            limits.check_total(total, taken, where)  # This bounds, too, how many rows can be large.
+            is_large = pc.greater(of_rows, max_record_bytes)
+            rows = pc.indices_nonzero(is_large)
+            large.update(zip(pc.add(rows, row).to_pylist(), of_rows.take(rows).to_pylist(), strict=True))
+            worst = max(worst, pc.max(pc.if_else(is_large, 0, of_rows)).as_py())
+        worst += 1
     mean = max(batch.get_total_buffer_size() / batch.num_rows, 1e-9)
     return Pace(max(int(min(context.batch_rows, context.batch_bytes / mean, _STEP_BYTES / worst)), 1), large)
 

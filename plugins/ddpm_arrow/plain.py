@@ -105,7 +105,7 @@ def _offsets(lengths: pa.Array) -> pa.Array:
 
 def runs_of(array: pa.RunEndEncodedArray) -> pa.Array:
     """Row -> the run that it is in. pyarrow itself unpacks the runs of a few types only."""
-    numbers = pa.array(range(len(array.run_ends)), pa.int64())
+    numbers = pa.arange(0, len(array.run_ends))
     runs = pa.RunEndEncodedArray.from_arrays(array.run_ends, numbers)
     return pc.run_end_decode(runs.slice(array.offset, len(array)))
 

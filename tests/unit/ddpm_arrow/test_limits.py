@@ -189,7 +189,11 @@ def test_a_batch_that_becomes_far_more_than_it_is_is_refused_before_a_row_of_it_
     assert got.error.reason == "decompressed_size"
 
 
-def test_rows_that_would_be_too_large_are_set_aside_without_being_unpacked(reading: Any, written: Write) -> None:
+@pytest.mark.parametrize("measured_at_once", [2, 1 << 20])
+def test_rows_that_would_be_too_large_are_set_aside_without_being_unpacked(
+    measured_at_once: int, reading: Any, written: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ddpm_arrow.pacing._MEASURED_AT_ONCE", measured_at_once)
     texts = pa.array(["short", LONG], pa.string())
     column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 1, None, 0, 1, 0], pa.int32()), texts)
     data = written(pa.table({"n": range(7), "s": column}))
@@ -227,6 +231,13 @@ def test_a_large_row_is_kept_with_its_reject_and_a_far_too_large_one_is_not(read
     ]
     assert pa.ipc.open_stream(step.rejects[0].row).read_all().to_pylist() == [{"n": 1, "s": b"x" * 3_000}]
     assert step.rejects[1].row is None
+
+
+def test_a_batch_of_more_rows_than_free_bytes_needs_nothing_that_repeats(
+    reading: Any, written: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ddpm_arrow.pacing.FREE_BYTES", 100)
+    assert reading(written(pa.table({"b": [True] * 1000}))).table.num_rows == 1000
 
 
 def test_batches_that_become_far_more_together_are_refused(reading: Any, written: Write) -> None:

@@ -210,6 +210,16 @@ def test_encodings_are_unpacked_and_values_stay(kind: str, stream: bool, reading
         assert got.column(kind).to_pylist() == column.to_pylist()
 
 
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_whatever_looks_suspicious_is_measured_and_read(
+    kind: str, reading: Any, written: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ddpm_arrow.pacing.FREE_BYTES", 0)
+    column, _ = COLUMNS[kind]
+    got = reading(written(pa.table({"id": range(2), kind: column})))
+    assert got.table.column(kind).to_pylist() == column.to_pylist()
+
+
 @pytest.mark.parametrize("mode", ["dense", "sparse"])
 def test_unions_stay_unions(mode: str, reading: Any, written: Write) -> None:
     types = pa.array([0, 1, 0], pa.int8())

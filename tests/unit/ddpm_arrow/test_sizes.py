@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from ddpm_arrow.plain import plain_array
-from ddpm_arrow.sizes import sizes
+from ddpm_arrow.sizes import sizer, sizes
 
 TEXTS = pa.array(["a", "long" * 10, None, "", "größe"])
 NUMBERS = pa.array([1, None, 3, 4, 5], pa.int16())
@@ -75,12 +75,24 @@ def test_sizes_are_those_of_the_unpacked_values(kind: str) -> None:
     assert sizes(array).to_pylist() == reference(plain_array(array))
 
 
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_parts_have_the_sizes_that_they_have_in_the_whole(kind: str) -> None:
+    array = ARRAYS[kind]
+    of = sizer(array)
+    whole = sizes(array).to_pylist()
+    assert [of(row, 1).to_pylist() for row in range(len(array))] == [[size] for size in whole]
+    cut = pa.concat_arrays([array, array]).slice(1, len(array)) if kind != "runs" else array
+    assert sizes(cut).to_pylist() == (whole if kind == "runs" else [*whole[1:], whole[0]])
+
+
 @pytest.mark.parametrize("mode", ["dense", "sparse"])
 def test_a_value_of_a_union_is_that_of_its_branch(mode: str) -> None:
     codes = pa.array([0, 1, 0, 1, 0], pa.int8())
     if mode == "dense":
         union = pa.UnionArray.from_dense(codes, pa.array([1, 0, 1, 2, 3], pa.int32()), [TEXTS, NUMBERS])
         assert sizes(union).to_pylist() == [40, 2, 40, 2, 0]
+        assert sizer(union)(3, 2).to_pylist() == [2, 0]
     else:
         union = pa.UnionArray.from_sparse(codes, [TEXTS, NUMBERS])
         assert sizes(union).to_pylist() == [1, 2, 0, 2, 7]
+        assert sizer(union)(3, 2).to_pylist() == [2, 7]
