@@ -28,6 +28,9 @@ SECONDS = 10.0
 PATIENCE = 12.0
 """The limit of time is meant for an idle machine. This only tells what is slow from what hangs or grows with the square."""
 
+ROWS_OF_NOTHING = ("avro", "bomb: records of null in many blocks")
+"""Its rows are fine, and no table can be made of them."""
+
 # All cases are tried, with packages that are fetched, before the first test.
 pytestmark = pytest.mark.timeout(1800)
 
@@ -121,7 +124,7 @@ def test_the_process_survives(case: Case, baseline: int, tmp_path: Path) -> None
     ended = ingest(path, tmp_path / "bad.duckdb", *options)
     path.unlink()
     line = next((line for line in read_table() if line.key == case.key), None)
-    if line is None:  # The engine stops it: more bad records in a row than are allowed.
+    if line is None or case.key == ROWS_OF_NOTHING:  # The engine stops it: more bad records in a row than are allowed.
         assert ended.code == 1, ended.err
         assert "in a row" in ended.err
     else:
