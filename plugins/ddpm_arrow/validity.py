@@ -15,6 +15,8 @@ _CUT = 8
 _KEPT = 4
 """A row with more than so many times the bytes that it may have is not kept with its reject."""
 
+_NOT_KEPT = "; it is not kept, read the document again with a larger max_record_bytes"
+
 _REFUSALS = (pa.ArrowException, ValueError, IndexError)
 
 
@@ -60,8 +62,11 @@ def set_aside(
         return batch, None, []
     rejects = []
     for row in sorted(bad):
-        alone = batch.slice(row, 1)
-        rejects.append(Reject(row, *bad[row], row=_as_ipc(alone) if alone.nbytes <= _KEPT * max_bytes else None))
+        (reason, message), alone = bad[row], batch.slice(row, 1)
+        if reason == "too_large" and alone.nbytes > _KEPT * max_bytes:
+            rejects.append(Reject(row, reason, f"{message}{_NOT_KEPT}"))
+        else:
+            rejects.append(Reject(row, reason, message, row=_as_ipc(alone)))
     kept = pa.array([row for row in range(batch.num_rows) if row not in bad], pa.int32())
     return (batch.take(kept) if len(kept) else None), kept, rejects
 
@@ -69,7 +74,11 @@ def set_aside(
 def too_large(sizes: Mapping[int, int], rows: range, max_bytes: int) -> list[Reject]:
     """The rejects of rows, one step of them, that become so large when they are unpacked that they are not."""
     return [
-        Reject(at, "too_large", f"the row would have more than {sizes[row]:,} bytes in memory, and {max_bytes:,} are allowed")
+        Reject(
+            at,
+            "too_large",
+            f"the row would have more than {sizes[row]:,} bytes in memory, and {max_bytes:,} are allowed{_NOT_KEPT}",
+        )
         for at, row in enumerate(rows)
     ]
 
