@@ -14,18 +14,20 @@ def large_rows(batch: pa.RecordBatch, limit: int) -> Iterator[tuple[int, str]]:
     """Rows with more than `limit` bytes in memory, in their order, each with what a reject `too_large` says of it.
 
     For parsers, of the rows that they have made. Costs next to nothing for a batch that has no more bytes than that itself. Dictionaries
-    count in every row, and nulls within lists in none: unpack the ones, and count the others, before. Unions do not count: pyarrow 26
-    takes a part of one for less than nothing, or for many times the whole.
+    count in every row, and nulls within lists in none: unpack the ones, and count the others, before. Unions and views do not count:
+    pyarrow 26 takes a part of the one for less than nothing or for many times the whole, and of the other for the whole.
     """
     if batch.nbytes <= limit:
         return iter(())
-    return _large(batch.select([number for number, field in enumerate(batch.schema) if not _has_union(field.type)]), 0, limit)
+    return _large(batch.select([number for number, field in enumerate(batch.schema) if _counts(field.type)]), 0, limit)
 
 
-def _has_union(t: pa.DataType) -> bool:
+def _counts(t: pa.DataType) -> bool:
     if isinstance(t, pa.BaseExtensionType):
-        return _has_union(t.storage_type)
-    return bool(pa.types.is_union(t)) or any(_has_union(t.field(number).type) for number in range(t.num_fields))
+        return _counts(t.storage_type)
+    if pa.types.is_union(t) or pa.types.is_string_view(t) or pa.types.is_binary_view(t):
+        return False
+    return all(_counts(t.field(number).type) for number in range(t.num_fields))
 
 
 def _large(batch: pa.RecordBatch, first: int, limit: int) -> Iterator[tuple[int, str]]:

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from pyarrow import types as is_type
 
 from ddpm_arrow.limits import FREE_BYTES, Limits
-from ddpm_arrow.sizes import lengths_of_views, sizer, width_of
+from ddpm_arrow.plain import as_lists
+from ddpm_arrow.sizes import is_measurable, lengths_of_views, sizer, width_of
 from ddpm_core import BuildContext
 
 _STEP_BYTES = 32 << 20
@@ -46,29 +47,32 @@ def pace(batch: pa.RecordBatch, context: BuildContext, limits: Limits, max_recor
     """
     if not batch.num_rows:
         return Pace(1, {})
-    repeating = [(field.name, column) for field, column in zip(batch.schema, batch.columns, strict=True) if _repeats(field.type)]
-    worst = 1
-    for name, column in repeating:
-        size = _largest(column)
-        for what, of_it in (("a value", size), ("the dictionary", _copied_as_a_whole(column))):
-            limits.check_value(of_it, f"{what} of column {name!r}", where)
-        worst += size
+    bound = others = 1
+    measurable: list[pa.Array] = []
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if _repeats(field.type):
+            size = _largest(column)
+            for what, of_it in (("a value", size), ("the dictionary", _copied_as_a_whole(column))):
+                limits.check_value(of_it, f"{what} of column {field.name!r}", where)
+            if is_measurable(field.type):
+                bound += size
+                measurable.append(column)
+            else:
+                others += size
     large: dict[int, int] = {}
-    if repeating and (worst > max_record_bytes or worst * batch.num_rows > FREE_BYTES):
-        total = worst = 0
-        sizers = [sizer(column) for _, column in repeating]
+    if measurable and (bound > max_record_bytes or bound * batch.num_rows > FREE_BYTES):
+        total, bound, sizers = 0, 1, [sizer(column) for column in measurable]
         for row in range(0, batch.num_rows, _MEASURED_AT_ONCE):
             count = min(_MEASURED_AT_ONCE, batch.num_rows - row)
-            of_rows = reduce(pc.add, [sizes(row, count) for sizes in sizers])
-            total += pc.sum(of_rows).as_py()
+            found = reduce(pc.add, [of_rows(row, count) for of_rows in sizers])
+            total += pc.sum(found).as_py()
             limits.check_total(total, taken, where)  # This bounds, too, how many rows can be large.
-            is_large = pc.greater(of_rows, max_record_bytes)
+            is_large = pc.greater(found, max_record_bytes)
             rows = pc.indices_nonzero(is_large)
-            large.update(zip(pc.add(rows, row).to_pylist(), of_rows.take(rows).to_pylist(), strict=True))
-            worst = max(worst, pc.max(pc.if_else(is_large, 0, of_rows)).as_py())
-        worst += 1
+            large.update(zip(pc.add(rows, row).to_pylist(), found.take(rows).to_pylist(), strict=True))
+            bound = max(bound, pc.max(pc.if_else(is_large, 0, found)).as_py() + 1)
     mean = max(batch.get_total_buffer_size() / batch.num_rows, 1e-9)
-    return Pace(max(int(min(context.batch_rows, context.batch_bytes / mean, _STEP_BYTES / worst)), 1), large)
+    return Pace(max(int(min(context.batch_rows, context.batch_bytes / mean, _STEP_BYTES / (bound + others))), 1), large)
 
 
 def _repeats(t: pa.DataType, nested: bool = False) -> bool:
@@ -103,15 +107,11 @@ def _largest(array: pa.Array) -> int:
     if is_type.is_fixed_size_list(t):
         return int(t.list_size) * _largest(array.values) + 1
     if t.num_fields:
-        lengths = pc.list_value_length(array.cast(pa.list_(_entry(t))) if is_type.is_map(t) else array)
+        lengths = pc.list_value_length(as_lists(array) if is_type.is_map(t) else array)
         return int(pc.max(lengths).as_py() or 0) * _largest(array.values) + 1
     if is_type.is_string_view(t) or is_type.is_binary_view(t):
         return int(pc.max(lengths_of_views(array)).as_py()) + 1
     return int(pc.max(pc.binary_length(array)).as_py() or 0) + 1
-
-
-def _entry(t: pa.MapType) -> pa.DataType:
-    return pa.struct([pa.field("key", t.key_type, nullable=False), pa.field("value", t.item_type)])
 
 
 def _copied_as_a_whole(array: pa.Array) -> int:

@@ -38,8 +38,10 @@ def plain_fields(fields: pa.Schema | pa.DataType) -> list[pa.Field]:
 
 def plain_type(t: pa.DataType) -> pa.DataType:
     """The type that `plain_array` gives."""
+    if isinstance(t, pa.JsonType):
+        return pa.json_(plain_type(t.storage_type))
     if isinstance(t, pa.BaseExtensionType):
-        return t if isinstance(t, pa.JsonType | pa.UuidType) else plain_type(t.storage_type)
+        return t if isinstance(t, pa.UuidType) else plain_type(t.storage_type)
     if is_type.is_dictionary(t) or is_type.is_run_end_encoded(t):
         return plain_type(t.value_type)
     if t in _COPIES:
@@ -64,8 +66,10 @@ def plain_array(array: pa.Array) -> pa.Array:
         pa.ArrowException: pyarrow lacks the means for this type.
     """
     t = array.type
+    if isinstance(t, pa.JsonType):
+        return pa.ExtensionArray.from_storage(plain_type(t), plain_array(array.storage))
     if isinstance(t, pa.BaseExtensionType):
-        return array if isinstance(t, pa.JsonType | pa.UuidType) else plain_array(array.storage)
+        return array if isinstance(t, pa.UuidType) else plain_array(array.storage)
     if is_type.is_dictionary(t):
         return plain_array(array.dictionary).take(array.indices)
     if is_type.is_run_end_encoded(t):
@@ -75,12 +79,16 @@ def plain_array(array: pa.Array) -> pa.Array:
     if not _is_encoded(t):
         return array
     if is_type.is_struct(t):
-        children = [plain_array(child) for child in array.flatten()]
+        # `flatten` puts the nulls of a struct on its fields, which ends the process where one is a union.
+        fields = [array.field(number) for number in range(t.num_fields)] if _has_union(t) else array.flatten()
+        children = [plain_array(child) for child in fields]
         return pa.StructArray.from_arrays(children, fields=plain_fields(t), mask=array.is_null())
     if is_type.is_map(t):
         return _around_map(array)
     wanted = plain_type(t)
     lengths = pc.list_value_length(array)
+    if is_type.is_fixed_size_list(t) and not t.list_size:  # pyarrow 26 divides by it, which ends the process.
+        return pa.array([[] if valid else None for valid in array.is_valid().to_pylist()], wanted)
     if is_type.is_fixed_size_list(t):  # Its nulls have values too, which `flatten` leaves out.
         values = plain_array(array.values.slice(array.offset * t.list_size, len(array) * t.list_size))
         return pa.FixedSizeListArray.from_arrays(values, type=wanted, mask=array.is_null())
@@ -89,9 +97,15 @@ def plain_array(array: pa.Array) -> pa.Array:
     return maker.from_arrays(_offsets(lengths), plain_array(array.flatten()), type=wanted, mask=array.is_null())
 
 
+def as_lists(array: pa.MapArray) -> pa.ListArray:
+    """A map as lists of its entries. Not by a cast: pyarrow 26 makes wrong texts of views in extension types."""
+    fields = [pa.field("key", array.type.key_type, nullable=False), pa.field("value", array.type.item_type)]
+    entries = pa.StructArray.from_arrays([array.keys, array.items], fields=fields)
+    return pa.ListArray.from_arrays(pc.add(array.offsets, 0), entries, mask=array.is_null())
+
+
 def _around_map(array: pa.MapArray) -> pa.MapArray:
-    entry = pa.struct([pa.field("key", array.type.key_type, nullable=False), pa.field("value", array.type.item_type)])
-    lists = array.cast(pa.list_(entry))
+    lists = as_lists(array)
     keys, items = lists.flatten().flatten()
     offsets = _offsets(pc.list_value_length(lists))
     wanted = plain_type(array.type)
@@ -110,9 +124,15 @@ def runs_of(array: pa.RunEndEncodedArray) -> pa.Array:
     return pc.run_end_decode(runs.slice(array.offset, len(array)))
 
 
+def _has_union(t: pa.DataType) -> bool:
+    if isinstance(t, pa.BaseExtensionType):
+        return _has_union(t.storage_type)
+    return bool(is_type.is_union(t)) or any(_has_union(t.field(number).type) for number in range(t.num_fields))
+
+
 def _is_encoded(t: pa.DataType) -> bool:
     """Whether there is something to unpack in this type, at whatever depth; not within unions."""
-    if isinstance(t, pa.BaseExtensionType):
+    if isinstance(t, pa.BaseExtensionType):  # pyarrow 26 makes wrong texts of JSON's views when a list of structs is flattened.
         return not isinstance(t, pa.JsonType | pa.UuidType)
     if is_type.is_dictionary(t) or is_type.is_run_end_encoded(t) or is_type.is_list_view(t) or is_type.is_large_list_view(t):
         return True

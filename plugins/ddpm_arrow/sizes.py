@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,45 +14,55 @@ Sizer = Callable[[int, int], pa.Int64Array]
 """First row and how many rows -> bytes of each of them."""
 
 
-def sizes(array: pa.Array) -> pa.Int64Array:
-    """Bytes of each value when it is unpacked; 0 for a null text or list. The array must be valid.
-
-    A null within a list counts as one byte: it has none, but whatever it becomes later has.
-    """
-    return sizer(array)(0, len(array))
+def is_measurable(t: pa.DataType) -> bool:
+    """Whether `sizer` knows this type. It does not know what is nested deeper: that would take more memory than the values themselves."""
+    if is_type.is_dictionary(t) or is_type.is_run_end_encoded(t):
+        return _is_flat(t.value_type)
+    if is_type.is_union(t):
+        return all(_is_flat(t.field(number).type) for number in range(t.num_fields))
+    if is_type.is_list(t) or is_type.is_large_list(t):
+        return width_of(t.value_type) is not None or (_is_plain_list(t.value_type) and is_measurable(t.value_type))
+    if is_type.is_list_view(t) or is_type.is_large_list_view(t):
+        return width_of(t.value_type) is not None
+    return bool(is_type.is_string_view(t) or is_type.is_binary_view(t))
 
 
 def sizer(array: pa.Array) -> Sizer:
-    """`sizes` for a part of the rows at a time: a batch may have millions. What they share is looked at once, here."""
+    """Finds the bytes that values have when they are unpacked, a part of the rows at a time: a batch may have millions.
+
+    A null within a list counts as one byte: it has none, but whatever it becomes later has. A null text or list counts as nothing.
+
+    Args:
+        array: Must be valid, and of a type that `is_measurable`.
+    """
     t = array.type
-    if isinstance(t, pa.BaseExtensionType):
-        return sizer(array.storage)
     if is_type.is_dictionary(t):
-        entries = sizes(array.dictionary)
-        return lambda row, count: pc.fill_null(entries.take(array.indices.slice(row, count)), 0)
+        of_entries = _of_places(array.dictionary)
+        return lambda row, count: of_entries(array.indices.slice(row, count))
     if is_type.is_run_end_encoded(t):
-        values = sizes(array.values)
-        return lambda row, count: values.take(runs_of(array.slice(row, count)))
+        of_runs = _of_places(array.values)
+        return lambda row, count: of_runs(runs_of(array.slice(row, count)))
     if is_type.is_union(t):
         return _of_union(array)
-    if is_type.is_struct(t):
-        fields = [sizer(child) for child in array.flatten()]
-        return lambda row, count: reduce(pc.add, (of(row, count) for of in fields), _constant(0, count))
     if t.num_fields:
-        return _of_lists(array)
-    if is_type.is_string_view(t) or is_type.is_binary_view(t):
-        return lambda row, count: lengths_of_views(array.slice(row, count)).cast(pa.int64())
-    width = width_of(t)
-    if width is not None:
-        return lambda _, count: _constant(width, count)
-    return lambda row, count: pc.fill_null(pc.binary_length(array.slice(row, count)), 0).cast(pa.int64())
+        return lambda row, count: _of_lists(array.slice(row, count))
+    return lambda row, count: lengths_of_views(array.slice(row, count)).cast(pa.int64())
 
 
 def width_of(t: pa.DataType) -> int | None:
-    """Bytes of any value of this type; None where they differ, or lie elsewhere."""
+    """Bytes of any value of this type; None where they differ, or lie elsewhere. What has none counts as one, a boolean too."""
     if is_type.is_null(t):
         return 1
-    if t.num_fields or is_type.is_dictionary(t) or is_type.is_string_view(t) or is_type.is_binary_view(t):
+    if is_type.is_struct(t):
+        widths = [width_of(t.field(number).type) for number in range(t.num_fields)]
+        return None if None in widths else max(sum(filter(None, widths)), 1)
+    if (
+        isinstance(t, pa.BaseExtensionType)
+        or t.num_fields
+        or is_type.is_dictionary(t)
+        or is_type.is_string_view(t)
+        or is_type.is_binary_view(t)
+    ):
         return None
     try:
         return -(-int(t.bit_width) // 8)
@@ -71,45 +80,57 @@ def lengths_of_views(array: pa.Array) -> pa.Array:
     return pc.if_else(array.is_valid(), lengths, 0)
 
 
-def _of_lists(array: pa.Array) -> Sizer:
-    t = array.type
-    if is_type.is_map(t):
-        entry = pa.struct([pa.field("key", t.key_type, nullable=False), pa.field("value", t.item_type)])
-        return _of_lists(array.cast(pa.list_(entry)))
-    width = width_of(t.value_type)
-    # Bytes of all values before each one, and behind the last.
-    before = pa.concat_arrays([_constant(0, 1), pc.cumulative_sum(sizes(array.values))]) if width is None else None
+def _is_flat(t: pa.DataType) -> bool:
+    return width_of(t) is not None or t in _TEXTS or is_type.is_string_view(t) or is_type.is_binary_view(t)
 
-    def of_rows(row: int, count: int) -> pa.Int64Array:
-        part = array.slice(row, count)
-        lengths = pc.fill_null(pc.list_value_length(part), 0).cast(pa.int64())
-        if before is None:
-            return pc.multiply(lengths, width)
-        if is_type.is_fixed_size_list(t):
-            begins = pc.multiply(pa.arange(part.offset, part.offset + count), t.list_size)
-        else:
-            begins = part.offsets[:count].cast(pa.int64())
-        begins = pc.if_else(pc.equal(lengths, 0), 0, begins)  # A null may begin anywhere.
-        return pc.subtract(before.take(pc.add(begins, lengths)), before.take(begins))
 
-    return of_rows
+_TEXTS = (pa.string(), pa.binary(), pa.large_string(), pa.large_binary())
+
+
+def _of_places(values: pa.Array) -> Callable[[pa.Array], pa.Int64Array]:
+    """Places in these flat values -> bytes of what is there; 0 for no place."""
+    width = width_of(values.type)
+    if width is not None:
+        return lambda places: pc.if_else(places.is_valid(), width, 0).cast(pa.int64())
+    views = is_type.is_string_view(values.type) or is_type.is_binary_view(values.type)
+    # In integers that take no more room than the offsets of the texts do.
+    lengths = lengths_of_views(values) if views else pc.binary_length(values)
+    return lambda places: pc.fill_null(lengths.take(places), 0).cast(pa.int64())
+
+
+def _of_lists(array: pa.Array) -> pa.Int64Array:
+    if _is_plain_list(array.type.value_type):
+        return _of_lists_of_lists(array)
+    lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
+    if is_type.is_boolean(array.type.value_type):
+        return pc.shift_right(pc.add(lengths, 7), 3)
+    return pc.multiply(lengths, width_of(array.type.value_type))
+
+
+def _of_lists_of_lists(array: pa.Array) -> pa.Int64Array:
+    """Offsets are sums of lengths, so that the innermost values need not be counted list by list."""
+    begins, ends = array.offsets[:-1], array.offsets[1:]
+    while _is_plain_list(array.type.value_type):
+        array = array.values
+        begins, ends = array.offsets.take(begins), array.offsets.take(ends)
+    return pc.multiply(pc.subtract(ends, begins).cast(pa.int64()), width_of(array.type.value_type))
+
+
+def _is_plain_list(t: pa.DataType) -> bool:
+    return bool(is_type.is_list(t) or is_type.is_large_list(t))
 
 
 def _of_union(array: pa.UnionArray) -> Sizer:
     dense = array.type.mode == "dense"
-    children = [sizes(array.field(number)) for number in range(array.type.num_fields)]
+    children = [_of_places(array.field(number)) for number in range(array.type.num_fields)]
 
     def of_rows(row: int, count: int) -> pa.Int64Array:
         codes = array.type_codes.slice(row, count)
-        found = _constant(0, count)
-        for code, child in zip(array.type.type_codes, children, strict=True):
+        found = pa.repeat(pa.scalar(0, pa.int64()), count)
+        for code, of_child in zip(array.type.type_codes, children, strict=True):
             chosen = pc.equal(codes, code)
             places = array.offsets.slice(row, count) if dense else pa.arange(row, row + count)
-            found = pc.if_else(chosen, child.take(pc.if_else(chosen, places, None)), found)
+            found = pc.if_else(chosen, of_child(pc.if_else(chosen, places, None)), found)
         return found
 
     return of_rows
-
-
-def _constant(number: int, count: int) -> pa.Int64Array:
-    return pa.repeat(pa.scalar(number, pa.int64()), count)

@@ -194,6 +194,21 @@ COLUMNS = {
     "nothings": (pa.array([[None, None], None], pa.list_(pa.null())), pa.list_(pa.null())),
     "decimal256": (pa.array([Decimal("1.25"), None], pa.decimal256(76, 2)), pa.decimal256(76, 2)),
     "interval": (pa.array([(1, 2, 3), None], pa.month_day_nano_interval()), pa.month_day_nano_interval()),
+    "json_views": (pa.array(['{"a": 1}', None], pa.json_(pa.string_view())), pa.json_()),
+    "lists_of_nothing": (pa.array([[], None], pa.list_(pa.string_view(), 0)), pa.list_(pa.string(), 0)),
+    "struct_of_a_union": (
+        pa.StructArray.from_arrays(
+            [
+                pa.UnionArray.from_dense(
+                    pa.array([0, 1], pa.int8()), pa.array([0, 0], pa.int32()), [pa.array([1]), pa.array(["x"])]
+                ),
+                pa.array(["a", "b"]).dictionary_encode(),
+            ],
+            names=["u", "w"],
+            mask=pa.array([False, True]),
+        ),
+        pa.struct({"u": pa.dense_union([pa.field("0", pa.int64()), pa.field("1", pa.string())]), "w": pa.string()}),
+    ),
     "half": (pa.array([1.5, None], pa.float16()), pa.float16()),
 }
 
