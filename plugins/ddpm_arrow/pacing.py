@@ -14,7 +14,7 @@ from pyarrow import types as is_type
 
 from ddpm_arrow.limits import FREE_BYTES, Limits
 from ddpm_arrow.plain import as_lists
-from ddpm_arrow.sizes import is_measurable, lengths_of_views, sizer, width_of
+from ddpm_arrow.sizes import is_measurable, is_view, lengths_of_views, sizer, width_of
 from ddpm_core import BuildContext
 
 _STEP_BYTES = 32 << 20
@@ -82,7 +82,7 @@ def _repeats(t: pa.DataType, nested: bool = False) -> bool:
     if is_type.is_null(t):
         return nested
     if t.num_fields == 0:
-        return bool(is_type.is_dictionary(t) or is_type.is_string_view(t) or is_type.is_binary_view(t))
+        return bool(is_type.is_dictionary(t)) or is_view(t)
     if is_type.is_run_end_encoded(t) or is_type.is_list_view(t) or is_type.is_large_list_view(t) or is_type.is_union(t):
         return True
     return any(_repeats(t.field(number).type, nested=True) for number in range(t.num_fields))
@@ -109,7 +109,7 @@ def _largest(array: pa.Array) -> int:
     if t.num_fields:
         lengths = pc.list_value_length(as_lists(array) if is_type.is_map(t) else array)
         return int(pc.max(lengths).as_py() or 0) * _largest(array.values) + 1
-    if is_type.is_string_view(t) or is_type.is_binary_view(t):
+    if is_view(t):
         return int(pc.max(lengths_of_views(array)).as_py()) + 1
     return int(pc.max(pc.binary_length(array)).as_py() or 0) + 1
 
@@ -132,6 +132,6 @@ def _views(values: pa.Array) -> int:
     """Bytes of these values when their views are copied; 0 when they hold none."""
     if not len(values) or not _repeats(values.type, nested=True):
         return 0
-    if is_type.is_string_view(values.type) or is_type.is_binary_view(values.type):
+    if is_view(values.type):
         return int(pc.sum(lengths_of_views(values).cast(pa.int64())).as_py() or 0)
     return len(values) * _largest(values)

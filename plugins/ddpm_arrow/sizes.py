@@ -24,7 +24,7 @@ def is_measurable(t: pa.DataType) -> bool:
         return width_of(t.value_type) is not None or (_is_plain_list(t.value_type) and is_measurable(t.value_type))
     if is_type.is_list_view(t) or is_type.is_large_list_view(t):
         return width_of(t.value_type) is not None
-    return bool(is_type.is_string_view(t) or is_type.is_binary_view(t))
+    return is_view(t)
 
 
 def sizer(array: pa.Array) -> Sizer:
@@ -56,18 +56,17 @@ def width_of(t: pa.DataType) -> int | None:
     if is_type.is_struct(t):
         widths = [width_of(t.field(number).type) for number in range(t.num_fields)]
         return None if None in widths else max(sum(filter(None, widths)), 1)
-    if (
-        isinstance(t, pa.BaseExtensionType)
-        or t.num_fields
-        or is_type.is_dictionary(t)
-        or is_type.is_string_view(t)
-        or is_type.is_binary_view(t)
-    ):
+    if isinstance(t, pa.BaseExtensionType) or t.num_fields or is_type.is_dictionary(t) or is_view(t):
         return None
     try:
         return -(-int(t.bit_width) // 8)
     except ValueError:
         return None
+
+
+def is_view(t: pa.DataType) -> bool:
+    """Whether texts or bytes of this type are views."""
+    return bool(is_type.is_string_view(t) or is_type.is_binary_view(t))
 
 
 def lengths_of_views(array: pa.Array) -> pa.Array:
@@ -81,7 +80,7 @@ def lengths_of_views(array: pa.Array) -> pa.Array:
 
 
 def _is_flat(t: pa.DataType) -> bool:
-    return width_of(t) is not None or t in _TEXTS or is_type.is_string_view(t) or is_type.is_binary_view(t)
+    return width_of(t) is not None or t in _TEXTS or is_view(t)
 
 
 _TEXTS = (pa.string(), pa.binary(), pa.large_string(), pa.large_binary())
@@ -92,9 +91,8 @@ def _of_places(values: pa.Array) -> Callable[[pa.Array], pa.Int64Array]:
     width = width_of(values.type)
     if width is not None:
         return lambda places: pc.if_else(places.is_valid(), width, 0).cast(pa.int64())
-    views = is_type.is_string_view(values.type) or is_type.is_binary_view(values.type)
     # In integers that take no more room than the offsets of the texts do.
-    lengths = lengths_of_views(values) if views else pc.binary_length(values)
+    lengths = lengths_of_views(values) if is_view(values.type) else pc.binary_length(values)
     return lambda places: pc.fill_null(lengths.take(places), 0).cast(pa.int64())
 
 

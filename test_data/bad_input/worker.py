@@ -86,12 +86,12 @@ def _memory(key: str) -> int:
     raise ValueError(key)
 
 
-def _measured(first: int, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _measured(registry: Registry, request: dict[str, Any], first: int) -> dict[str, Any]:
     if LINUX:
         Path("/proc/self/clear_refs").write_text("5")  # Forget the peak so far.
     began = time.perf_counter()
     try:
-        outcome = work()
+        outcome = read(steps_of(registry, request), f"{Path(request['path']).parent}/")
     except Exception as error:  # noqa: BLE001 - the table shows it
         outcome = {"rows": 0, "dead_letters": {}, "error": f"CRASH {type(error).__name__}", "says": str(error)}
     seconds, growth = time.perf_counter() - began, _memory("VmHWM:") - first
@@ -107,9 +107,7 @@ def main() -> None:
     registry = Registry.discover()
     first = _memory("VmRSS:")
     for line in sys.stdin:
-        request = json.loads(line)
-        outcome = _measured(first, lambda request=request: read(steps_of(registry, request), f"{Path(request['path']).parent}/"))  # type: ignore[misc]
-        sys.stdout.write(json.dumps(outcome) + "\n")
+        sys.stdout.write(json.dumps(_measured(registry, json.loads(line), first)) + "\n")
         sys.stdout.flush()
 
 

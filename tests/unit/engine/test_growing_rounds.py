@@ -38,8 +38,8 @@ class Gathering(MemorySink):
 
     def __init__(self, store: MemoryStore, *, nbytes: int = WITHOUT_END, seconds: float = 600.0) -> None:
         super().__init__(store)
-        self.transaction_bytes = nbytes  # type: ignore[misc]
-        self.transaction_seconds = seconds  # type: ignore[misc]
+        self.transaction_bytes = nbytes
+        self.transaction_seconds = seconds
         self.written, self.committed = threading.Event(), threading.Event()
 
     def write(self, batch: Batch) -> list[Reject]:
@@ -80,7 +80,7 @@ def test_a_round_ends_when_it_holds_as_much_as_the_sink_wants(engine) -> None:
 def test_a_sink_may_change_what_it_wants_when_it_sees_its_rows(engine, first: int, then: int, expected: list[int]) -> None:
     class Adapting(Gathering):
         def write(self, batch: Batch) -> list[Reject]:
-            self.transaction_bytes = then  # type: ignore[misc]
+            self.transaction_bytes = then
             return super().write(batch)
 
     sink = Adapting(engine.store, nbytes=first)
@@ -97,7 +97,7 @@ def test_a_sink_that_wants_more_gets_it_although_that_is_more_than_could_be_read
 
     class Adapting(Gathering):
         def write(self, batch: Batch) -> list[Reject]:
-            self.transaction_bytes = 10 * AHEAD_BYTES  # type: ignore[misc]
+            self.transaction_bytes = 10 * AHEAD_BYTES
             return super().write(batch)
 
     sink = Adapting(engine.store, nbytes=AHEAD_BYTES, seconds=20.0)
