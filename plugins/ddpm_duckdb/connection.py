@@ -19,7 +19,7 @@ _MAGIC = slice(8, 12)
 def connect(path: str, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """A connection in this thread, with one thread of DuckDB's.
 
-    More cost time in statements of one batch each; `RowStream` takes more.
+    More cost time in statements of one batch each; the COMMIT of a large `Transaction` takes more.
 
     Raises:
         ConfigError: The path is a folder, no DuckDB file, in a folder that is missing, or, for reading, missing itself.
@@ -33,8 +33,6 @@ def connect(path: str, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(path, read_only=read_only)
         connection.execute("SET threads = 1")
         connection.execute("SET write_buffer_row_group_count = 1")  # Five of them are 100 MB in a long transaction.
-        # The default of 16 MB makes a long load half as fast again, and its checkpoints hold more memory than the log that they shorten.
-        connection.execute("SET checkpoint_threshold = '28MB'")
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET autoinstall_known_extensions = false")
     except duckdb.Error as error:

@@ -15,7 +15,7 @@ from ddpm_duckdb.checks import INCOMING, Checks
 from ddpm_duckdb.connection import connect
 from ddpm_duckdb.errors import translated
 from ddpm_duckdb.options import IN_MEMORY, DuckDbOptions
-from ddpm_duckdb.row_stream import ROW_GROUP, RowStream
+from ddpm_duckdb.transaction import ROW_GROUP, Transaction
 from ddpm_duckdb.types import quote, sql_type
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ TRIM_BYTES = 4 << 20
 LARGE_BYTES, SMALL_BYTES = 64 << 20, 24 << 20
 """`transaction_bytes` where so many fill a row group, and otherwise.
 
-DuckDB writes what fills a row group straight into the file, and several of them keep several threads busy. What is less goes through its
-log, is written a second time by a checkpoint, and is in memory up to four times: a large transaction of long rows takes 200 MB more and
-is no faster. Upserts are written by one thread.
+COMMIT writes what fills a row group straight into the file, and several of them keep several threads busy. What is less goes through
+DuckDB's log, is written a second time by a checkpoint, and is in memory up to four times: a large transaction of long rows takes 200 MB
+more and is no faster. Upserts are written by one thread.
 """
 
 _OWN_TYPES = {"VARCHAR": pa.string(), "BIGINT": pa.int64(), "BLOB": pa.binary(), "TIMESTAMPTZ": pa.timestamp("us", "UTC")}
@@ -74,8 +74,7 @@ class DuckDbSink(TableSink):
         self._since_trim = 0
         self._made = False
         """Whether the transaction at hand has made the table."""
-        self._stream: RowStream | None = None
-        """Rows on their way into the table, where it takes them unasked."""
+        self._transaction: Transaction | None = None
 
     # The connection.
 
@@ -88,6 +87,9 @@ class DuckDbSink(TableSink):
             self.fetch(f"SET memory_limit = '{self.options.memory_limit}'")
         self.fetch("SET catalog_error_max_schemas = 0")  # A name that is missing is not compared with all that there are.
         schema, table = catalog.spelling(self._connection, self.fetch, self.schema_name, self.table_name)
+        # A run that is one transaction must not be in memory, and an upsert finds its rows by an index.
+        keeps = self.options.mode == "append" and self.options.path != IN_MEMORY
+        self._transaction = Transaction(self._connection, keeps=keeps)
         if (schema, table) != (self.schema_name, self.table_name):  # Positions are kept by the name as it is stored.
             super().__init__(self.options, self.context, schema=schema, table=table)
 
@@ -100,8 +102,7 @@ class DuckDbSink(TableSink):
         super().inspect()
 
     def disconnect(self) -> None:
-        self._abandon_stream()
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._transaction = self._connection, None, None
         if connection is not None:
             import duckdb
 
@@ -109,21 +110,23 @@ class DuckDbSink(TableSink):
                 connection.close()
 
     def begin(self) -> None:
-        self.fetch("BEGIN")
+        with translated(self.options.path):
+            self._open_transaction().begin()
         self._made = False
 
     def end(self) -> None:
-        self.fetch("COMMIT")
+        with translated(self.options.path):
+            self._open_transaction().commit()
         self._made = False
         self._trim()
 
     def undo(self) -> None:
-        if self._connection is None:
+        if self._connection is None or self._transaction is None:
             return
         import duckdb
 
         self._made = False
-        self._abandon_stream()
+        self._transaction.forget()
         try:
             self._connection.execute("ROLLBACK")
         except duckdb.TransactionException:
@@ -155,20 +158,19 @@ class DuckDbSink(TableSink):
         names = ", ".join(map(quote, types))
         self._over(f"INSERT INTO {table} ({names}) SELECT {names} FROM {INCOMING} ON CONFLICT DO NOTHING", data)
 
+    def _open_transaction(self) -> Transaction:
+        if self._transaction is None:
+            raise RetryableError(f"{self.options.path} is not open")
+        return self._transaction
+
     def _open_connection(self) -> duckdb.DuckDBPyConnection:
         """The connection, for the next statement: all rows that were added are in the table."""
         if self._connection is None:
             raise RetryableError(f"{self.options.path} is not open")
-        if self._stream is not None:
-            stream, self._stream = self._stream, None
+        if self._transaction is not None:
             with translated(self.options.path):
-                stream.finish()
+                self._transaction.flush()
         return self._connection
-
-    def _abandon_stream(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.abandon()
 
     # Names and types.
 
@@ -240,9 +242,11 @@ class DuckDbSink(TableSink):
             if asked or on_conflict or self.atomic:  # The cache of a run that is one transaction is trimmed between statements.
                 self.write_rows = STATEMENT_ROWS
                 self._over(sql, data)
+                self._open_transaction().count(data)
             else:
                 self.write_rows = 0
-                self._let_in(sql, data)
+                with translated(self.options.path):
+                    self._open_transaction().put(sql, data)
             self._size_rounds(data)
         self._since_trim += data.nbytes
         if self.atomic:
@@ -253,14 +257,6 @@ class DuckDbSink(TableSink):
         """Rounds are large from here on if rows like these fill a row group in one."""
         fill = data.nbytes * ROW_GROUP <= LARGE_BYTES * data.num_rows
         self.transaction_bytes = LARGE_BYTES if fill and self.options.mode != "upsert" else SMALL_BYTES
-
-    def _let_in(self, sql: str, data: pa.RecordBatch) -> None:
-        """Rows that the table takes as they are. They are in it when the next statement of another kind runs."""
-        stream = self._stream
-        if stream is None or stream.sql != sql or stream.schema != data.schema:
-            stream = self._stream = RowStream(self._open_connection(), sql, data.schema)
-        with translated(self.options.path):
-            stream.put(data)
 
     def _over(self, sql: str, _ddpm_incoming: pa.RecordBatch) -> list[tuple[Any, ...]]:
         """Run a statement in which `_ddpm_incoming` is this batch: DuckDB finds it as the variable of the calling frame.

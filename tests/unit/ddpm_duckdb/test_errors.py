@@ -91,7 +91,8 @@ def test_a_cancelled_sink_returns_at_once(target: Any) -> None:
         canceller.join(60)
 
 
-def test_a_full_disk_costs_the_round_and_nothing_that_was_committed(target: Any, rows: Any) -> None:
+@pytest.mark.parametrize("count", [60_000, 300_000])  # Through the log, and by COMMIT's own checkpoint.
+def test_a_full_disk_costs_the_round_and_nothing_that_was_committed(target: Any, rows: Any, count: int) -> None:
     target.load(rows(a=["before"]))
     script = f"""
 import resource, signal, sys, pyarrow as pa
@@ -103,7 +104,7 @@ sink = build(DuckDbOptions(path={str(target.path)!r}, table="events"), BuildCont
 sink.open()
 sink.claim(["file:a"])
 resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, resource.RLIM_INFINITY))
-data = pa.RecordBatch.from_pydict({{"a": [str(n) * 20 for n in range(60_000)]}})
+data = pa.RecordBatch.from_pydict({{"a": [str(n) * 20 for n in range({count})]}})
 try:
     sink.write(Batch(data))
     sink.commit({{"file:a#1": Position(2)}}, [])

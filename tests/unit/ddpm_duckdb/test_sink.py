@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from ddpm_core import Batch, BuildContext, ConfigError, DeadLetter, FencedError, Position, RetryableError
+from ddpm_core import Batch, BuildContext, ConfigError, DeadLetter, FatalError, FencedError, Position, RetryableError
 from ddpm_duckdb.options import DuckDbOptions
 from ddpm_duckdb.sink import build
 from tests.peak_memory import peak_of
@@ -120,12 +120,11 @@ def test_closing_forgets_rows_on_their_way(target: Any, rows: Any) -> None:
     assert target.sql("SELECT n FROM events") == [(1,)]
 
 
-def test_what_ends_rows_on_their_way_is_told_by_the_commit(target: Any, rows: Any) -> None:
+def test_the_commit_tells_what_becomes_of_rows_on_their_way(target: Any, rows: Any) -> None:
     sink = target.sink()
-    for _ in range(2):
-        sink.write(Batch(rows(n=range(122_880))))
-    sink.cancel()
-    with pytest.raises(RetryableError, match=f"^the work on {re.escape(str(target.path))} was interrupted$"):
+    sink.write(Batch(rows(n=[1])))
+    sink._connection.execute("DROP TABLE main.events")
+    with pytest.raises(FatalError, match=f"^DuckDB refused a statement in {re.escape(str(target.path))}: Table with name events"):
         sink.commit({"file:a#1": Position(1, {})}, [])
     sink.rollback()
     sink.close()
@@ -324,9 +323,9 @@ def test_rows_that_fill_row_groups_do_not_go_through_the_log(target: Any, rows: 
     sink = target.sink()
     sink.claim(["file:a"])
     log = target.path.with_name(f"{target.path.name}.wal")
-    before = log.stat().st_size
+    assert log.exists()
     target.land(sink, *(rows(n=list(range(at, at + 20_000))) for at in range(0, 140_000, 20_000)))
-    assert log.stat().st_size - before < 20_000  # The rows are more than a million bytes.
+    assert not log.exists()
     sink.close()
     assert target.sql("SELECT count(DISTINCT n) FROM events") == [(140_000,)]
 
