@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import pyarrow as pa
 
 from ddpm_core import ConfigError
-from ddpm_duckdb.types import arrow_type, quote
+from ddpm_duckdb.types import ArrowType, arrow_type, quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -113,11 +113,13 @@ def is_missing(connection: duckdb.DuckDBPyConnection, schema: str, name: str) ->
     return False
 
 
-def made_table(
-    connection: duckdb.DuckDBPyConnection, fetch: Fetch, schema: str, name: str, comment: str, key: Sequence[str]
-) -> Table:
+def made_table(connection: duckdb.DuckDBPyConnection, schema: str, name: str, comment: str, key: Sequence[str]) -> Table:
     """A table that this transaction has made, with a primary key of these columns if there are any, and nothing else."""
-    columns = _columns(connection, _of_columns(fetch, schema, name), schema, name)
+    keyed = {name.encode().lower() for name in key}  # Of bytes, that is of ASCII letters, as in DuckDB.
+    columns = tuple(
+        Column(column, sql, kind.type, kind.cast, column.encode().lower() not in keyed, None, False)
+        for column, (sql, kind) in _types(connection, schema, name).items()
+    )
     return Table(columns, comment, (), (Unique(tuple(map(quote, key)), frozenset(key)),) if key else (), ())
 
 
@@ -164,12 +166,17 @@ def _columns(
     connection: duckdb.DuckDBPyConnection, described: Sequence[tuple[Any, ...]], schema: str, name: str
 ) -> tuple[Column, ...]:
     """Of name, type, whether it takes null, default, whether it is generated and from what, for each column."""
-    empty = connection.execute(f"SELECT * FROM {quote(schema)}.{quote(name)} LIMIT 0")
-    types = {entry[0]: arrow_type(entry[1]) for entry in empty.description or ()}
+    types = _types(connection, schema, name)
     return tuple(
-        Column(column, sql, types[column].type, types[column].cast, nullable, expression if generated else default, generated)
+        Column(column, sql, types[column][1].type, types[column][1].cast, nullable, expression if generated else default, generated)
         for column, sql, nullable, default, generated, expression in described
     )
+
+
+def _types(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> dict[str, tuple[str, ArrowType]]:
+    """Each column's type, as DuckDB spells it and as it takes values."""
+    empty = connection.execute(f"SELECT * FROM {quote(schema)}.{quote(name)} LIMIT 0")
+    return {entry[0]: (str(entry[1]), arrow_type(entry[1])) for entry in empty.description or ()}
 
 
 def _of_columns(fetch: Fetch, schema: str, name: str) -> list[tuple[Any, ...]]:

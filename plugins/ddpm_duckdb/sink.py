@@ -202,7 +202,7 @@ class DuckDbSink(TableSink):
         connection, place = self._open_connection(), (self.schema_name, self.table_name)
         with translated(self.options.path):
             if self._made:
-                self._table = catalog.made_table(connection, self.fetch, *place, self.owned_comment, self.options.key)
+                self._table = catalog.made_table(connection, *place, self.owned_comment, self.options.key)
             elif catalog.is_missing(connection, *place):
                 self._table = None
             else:

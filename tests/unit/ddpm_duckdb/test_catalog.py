@@ -57,14 +57,14 @@ class TestIsMissing:
 class TestMadeTable:
     COLUMNS = (
         'a BIGINT, "B c" VARCHAR, d DOUBLE, e DECIMAL(9, 2), f TIMESTAMPTZ, g STRUCT(x INT, y VARCHAR)[], h BLOB, i JSON, '
-        "j MAP(VARCHAR, INT), k UUID, l DATE, m BOOLEAN, n HUGEINT"
+        'j MAP(VARCHAR, INT), k UUID, l DATE, m BOOLEAN, n HUGEINT, "Ä" INT, "ä" INT'
     )
 
-    @pytest.mark.parametrize("key", [(), ("a",), ("a", "b C")])
+    @pytest.mark.parametrize("key", [(), ("a",), ("a", "b C"), ("Ä",)])
     def test_it_is_what_the_catalog_says_of_it(self, connection: duckdb.DuckDBPyConnection, key: tuple[str, ...]) -> None:
         primary = f", PRIMARY KEY ({', '.join(map(catalog.quote, key))})" if key else ""
         connection.execute(f"BEGIN; CREATE TABLE made ({self.COLUMNS}{primary}); COMMENT ON TABLE made IS 'ours'")
-        made = catalog.made_table(connection, _fetch(connection), "main", "made", "ours", key)
+        made = catalog.made_table(connection, "main", "made", "ours", key)
         connection.execute("COMMIT")
         assert made == _read(connection, "made")
 
