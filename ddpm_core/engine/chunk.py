@@ -57,7 +57,7 @@ class Chunk:
         atomic: It must not be committed before its document ends.
         known: How many of its records do not count any more, after trimming.
         held_bytes: What it counts for in the memory budget, until it is released: its bytes as read or as decoded, whichever are more
-            (files are compressed).
+            (files are compressed), and a byte for each record at least.
     """
 
     source: Messages | Document | Rows
@@ -76,6 +76,8 @@ class Chunk:
         self.held_bytes = max(self.step.nbytes, self.step.data.nbytes if self.step.data is not None else 0)
         if isinstance(self.source, Messages):
             self.held_bytes += MESSAGE_BYTES * self.step.records + REJECT_BYTES * len(self.step.rejects)
+        else:  # A column of nulls has no bytes in Arrow.
+            self.held_bytes = max(self.held_bytes, self.step.records)
 
     @property
     def nbytes(self) -> int:

@@ -42,15 +42,15 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
-from ddpm_core.engine.chunk import Chunk
+from ddpm_core.engine.chunk import Chunk, Refusal
 from ddpm_core.engine.dead_letter import dead_letter
 from ddpm_core.engine.letter_box import LetterBox
 from ddpm_core.engine.limit import TooManyRejectsError
 from ddpm_core.engine.outcome import add_refusals, committed_unseen, leading_to, lowest, streams
 from ddpm_core.engine.recovery import Recovery
-from ddpm_core.engine.sink_slot import Landed, Round, SinkSlot
+from ddpm_core.engine.sink_slot import Landed, Piece, Round, SinkSlot, portions
 from ddpm_core.errors import FatalError, FencedError, RetryableError
-from ddpm_core.records import Batch, Position, Positions
+from ddpm_core.records import Batch, DeadLetter, Position, Positions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -313,24 +313,24 @@ class Delivery:
         taken = self._elsewhere & {stream for chunk in chunks for stream in streams(chunk)}
         if taken:  # They went while this waited. A sink that was opened again has not claimed them.
             raise FencedError(sorted(taken))
-        pieces = self._trimmed(slot, chunks)  # 1.
-        refused = iter(slot.write([batch for _, batches in pieces for batch in batches]))  # 2.
-        for landed, batches in pieces:
-            for batch in batches:
-                rejects = next(refused)
-                landed.rows += len(batch) - len(rejects)
-                landed.refusals += slot.refusals("sink", batch, rejects)
-            slot.round.landed.append(landed)
-            slot.round.letters += [
-                dead_letter(landed.chunk, r, pipeline=self._pipeline, table=self._table, encoding=self._encoding)
-                for r in landed.refusals
-            ]
-            self._advance(slot, landed)
-        self._check_rejects(slot)
+        for portion in portions(self._trimmed(slot, chunks)):  # 1.
+            refused = iter(slot.write([batch for _, batches in portion for batch in batches]))  # 2.
+            for landed, batches in portion:
+                for batch in batches:
+                    rejects = next(refused)
+                    landed.rows += len(batch) - len(rejects)
+                    landed.refusals += slot.refusals("sink", batch, rejects)
+                slot.round.landed.append(landed)
+                self._advance(slot, landed)
+            self._check_rejects(slot)
+            slot.round.letters += [self._letter(landed.chunk, refusal) for landed, _ in portion for refusal in landed.refusals]
 
-    def _trimmed(self, slot: SinkSlot, chunks: Sequence[Chunk]) -> list[tuple[Landed, list[Batch]]]:
+    def _letter(self, chunk: Chunk, refusal: Refusal) -> DeadLetter:
+        return dead_letter(chunk, refusal, pipeline=self._pipeline, table=self._table, encoding=self._encoding)
+
+    def _trimmed(self, slot: SinkSlot, chunks: Sequence[Chunk]) -> list[Piece]:
         """What the sink does not have yet, each chunk with the rows that are for this sink."""
-        pieces: list[tuple[Landed, list[Batch]]] = []
+        pieces: list[Piece] = []
         # What this round holds already counts too: after an assignment a source hands out again what is still on its way.
         known = {**self._standing(slot), **slot.round.positions}
         for whole in chunks:
@@ -362,9 +362,10 @@ class Delivery:
         return {} if self.atomic else slot.positions
 
     def _check_rejects(self, slot: SinkSlot) -> None:
-        if not slot.round.letters:
+        earliest = next((landed for landed in slot.round.landed if landed.refusals), None)
+        if earliest is None:
             return
-        letter = slot.round.letters[0]
+        letter = (slot.round.letters or [self._letter(earliest.chunk, earliest.refusals[0])])[0]
         first = f"{letter.source}, record {letter.offset:,} (counted from 0): {letter.reason}: {letter.message}"
         if self._fail_on_reject:
             raise FatalError(first, hint="It was not set aside because of --on-error fail; what was committed before stays.")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import field
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ddpm_core.engine.blame import blame
 from ddpm_core.engine.breaker import Breaker
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PORTION_RECORDS = 40_000
+"""Records after which is looked whether too many were refused, since each of those costs two kilobytes. Statements that join batches
+(`Sink.write_rows`) stay about as large."""
+
 
 @dataclass(slots=True)
 class Landed:
@@ -37,6 +41,24 @@ class Landed:
     def counted(self) -> Counted:
         """For the limit on rejects."""
         return Counted(self.chunk.records, frozenset(refusal.record for refusal in self.refusals))
+
+
+Piece: TypeAlias = tuple[Landed, list[Batch]]
+"""A chunk at a sink, with the rows that are for it."""
+
+
+def portions(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """The pieces of a group in their order, each portion with `PORTION_RECORDS` or the few more that its last piece has."""
+    portion: list[Piece] = []
+    records = 0
+    for piece in pieces:
+        portion.append(piece)
+        records += piece[0].chunk.records
+        if records >= PORTION_RECORDS:
+            yield portion
+            portion, records = [], 0
+    if portion:
+        yield portion
 
 
 @dataclass(slots=True)

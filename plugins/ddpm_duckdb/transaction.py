@@ -72,7 +72,7 @@ class Transaction:
             self.flush()
         self._sql = sql
         self._waiting.append(data)
-        self._waiting_bytes += data.nbytes
+        self._waiting_bytes += _size(data)
         self.count(data)
         if self._waiting_bytes >= STATEMENT_BYTES:
             self.flush()
@@ -81,8 +81,7 @@ class Transaction:
         """These rows are in the transaction. Called for those that a statement of their own has added."""
         before = self._bytes
         self._rows += data.num_rows
-        # Arrow has a boolean in a bit, and no values at all where a type has none; DuckDB takes a byte or more for each.
-        self._bytes += max(data.nbytes, data.num_rows * data.num_columns)
+        self._bytes += _size(data)
         if self._keeps and before <= MOST_BYTES < self._bytes:
             self._compress_early(True)
 
@@ -128,3 +127,8 @@ class Transaction:
         self._waiting_bytes = 0
         while self._waiting:
             yield self._waiting.pop(0)
+
+
+def _size(data: pa.RecordBatch) -> int:
+    """Bytes that rows have in DuckDB: Arrow has booleans in bits, and nulls of no type nowhere."""
+    return int(max(data.nbytes, data.num_rows * data.num_columns))

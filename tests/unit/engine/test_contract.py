@@ -338,6 +338,15 @@ def test_a_plugin_that_ends_the_process_is_stopped_by_name(engine) -> None:
     assert complaint(engine, parser=Exits())[0] == "format lines (ddpm-test 1.0) failed: SystemExit: 0"
 
 
+def test_rows_that_arrow_keeps_nowhere_are_in_the_memory_budget() -> None:
+    from ddpm_core.engine.chunk import Chunk
+
+    document = ListDocument("a", b"").document(None)
+    nulls = pa.record_batch({"n": pa.nulls(1_000)})
+    assert nulls.nbytes == 0
+    assert Chunk(document, Parsed(nulls, 1_000), {}, {}).held_bytes == 1_000
+
+
 def test_rows_of_a_parser_that_does_not_count_bytes_are_in_the_memory_budget() -> None:
     from ddpm_core.engine.chunk import MESSAGE_BYTES, REJECT_BYTES, Chunk
 

@@ -196,3 +196,30 @@ def test_what_was_gathered_of_a_document_that_breaks_off_lands(engine) -> None:
     sink = Gathering(engine.store)
     report = engine.run(of_lines(3, sink), sinks=[sink], parser=Torn())
     assert (report.status, engine.lines, commits(engine)) == ("failed", ["a0", "a1", "a2"], [3])
+
+
+class RefusingAllButTheFirst(Gathering):
+    """Takes one row, when all others are in the queue, and none of those."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.all_read = threading.Event()
+        self.asked = 0
+
+    def write(self, batch: Batch) -> list[Reject]:
+        assert self.all_read.wait(60)
+        self.asked += len(batch)
+        if self.asked == 1:
+            return super().write(batch)
+        return [Reject(row, "refused", "this sink takes no more") for row in range(len(batch))]
+
+
+def test_a_group_that_is_refused_altogether_is_not_written_to_its_end(engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddpm_core.engine.sink_slot.PORTION_RECORDS", 10)
+    sink = RefusingAllButTheFirst(engine.store)
+    rest = "".join(f"a{n}\n" for n in range(1, 95)).encode()
+    source = ListSource.of_documents({"a": [b"a0\n", rest, Call(sink.all_read.set)]})
+    report = engine.run(source, sinks=[sink], parser=EachLine(), on_error="fail")
+    assert str(report.error).startswith("a, record 1 (counted from 0): refused: this sink takes no more\n")
+    assert sink.asked == 11
+    assert engine.lines == []
