@@ -115,7 +115,7 @@ def is_missing(connection: duckdb.DuckDBPyConnection, schema: str, name: str) ->
 
 def made_table(connection: duckdb.DuckDBPyConnection, schema: str, name: str, comment: str, key: Sequence[str]) -> Table:
     """A table that this transaction has made, with a primary key of these columns if there are any, and nothing else."""
-    keyed = {name.encode().lower() for name in key}  # Of bytes, that is of ASCII letters, as in DuckDB.
+    keyed = {column.encode().lower() for column in key}  # Of bytes, that is of ASCII letters, as in DuckDB.
     columns = tuple(
         Column(column, sql, kind.type, kind.cast, column.encode().lower() not in keyed, None, False)
         for column, (sql, kind) in _types(connection, schema, name).items()

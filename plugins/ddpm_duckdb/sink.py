@@ -81,15 +81,15 @@ class DuckDbSink(TableSink):
     def connect(self) -> None:
         self.disconnect()
         self._connection = connect(self.options.path)
+        # A run that is one transaction must not be in memory, and an upsert finds its rows by an index.
+        keeps = self.options.mode == "append" and self.options.path != IN_MEMORY
+        self._transaction = Transaction(self._connection, keeps=keeps)
         # A checkpoint would write the row groups at the ends of large transactions again, with their neighbours, to make fewer of them.
         self.fetch("SET max_vacuum_tasks = 0")
         if self.options.memory_limit:
             self.fetch(f"SET memory_limit = '{self.options.memory_limit}'")
         self.fetch("SET catalog_error_max_schemas = 0")  # A name that is missing is not compared with all that there are.
         schema, table = catalog.spelling(self._connection, self.fetch, self.schema_name, self.table_name)
-        # A run that is one transaction must not be in memory, and an upsert finds its rows by an index.
-        keeps = self.options.mode == "append" and self.options.path != IN_MEMORY
-        self._transaction = Transaction(self._connection, keeps=keeps)
         if (schema, table) != (self.schema_name, self.table_name):  # Positions are kept by the name as it is stored.
             super().__init__(self.options, self.context, schema=schema, table=table)
 
@@ -165,12 +165,10 @@ class DuckDbSink(TableSink):
 
     def _open_connection(self) -> duckdb.DuckDBPyConnection:
         """The connection, for the next statement: all rows that were added are in the table."""
-        if self._connection is None:
-            raise RetryableError(f"{self.options.path} is not open")
-        if self._transaction is not None:
-            with translated(self.options.path):
-                self._transaction.flush()
-        return self._connection
+        transaction = self._open_transaction()
+        with translated(self.options.path):
+            transaction.flush()
+        return transaction.connection
 
     # Names and types.
 

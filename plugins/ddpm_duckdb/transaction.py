@@ -41,7 +41,7 @@ class Transaction:
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, *, keeps: bool) -> None:
-        self._connection = connection
+        self.connection = connection
         self._keeps = keeps
         self._waiting: list[pa.RecordBatch] = []
         """Rows that are not worth a statement yet."""
@@ -52,9 +52,9 @@ class Transaction:
         """What was added since `begin`."""
         self._early = True
         """Whether DuckDB compresses row groups when they are full, as it does where nobody says anything."""
-        self._connection.execute(f"SET checkpoint_threshold = '{_LOG_BYTES}'")
+        self.connection.execute(f"SET checkpoint_threshold = '{_LOG_BYTES}'")
         # What a checkpoint within COMMIT writes need not be in the log as well.
-        self._connection.execute("SET auto_checkpoint_skip_wal_threshold = 0")
+        self.connection.execute("SET auto_checkpoint_skip_wal_threshold = 0")
 
     def begin(self) -> None:
         """BEGIN.
@@ -64,7 +64,7 @@ class Transaction:
         """
         self.forget()
         self._compress_early(not self._keeps)
-        self._connection.execute("BEGIN")
+        self.connection.execute("BEGIN")
 
     def put(self, sql: str, data: pa.RecordBatch) -> None:
         """Add rows by this INSERT, which takes them from `_ddpm_incoming`: now, or before the next `flush` is over."""
@@ -95,19 +95,19 @@ class Transaction:
         """COMMIT. What fills a row group is compressed by several threads, and is in the file and not in the log."""
         self.flush()
         if not self._keeps or self._rows < ROW_GROUP:
-            self._connection.execute("COMMIT")
+            self.connection.execute("COMMIT")
             return
         self._compress_early(False)
-        self._connection.execute(f"SET threads = {THREADS}")
-        self._connection.execute("SET checkpoint_threshold = '0B'")
+        self.connection.execute(f"SET threads = {THREADS}")
+        self.connection.execute("SET checkpoint_threshold = '0B'")
         try:
-            self._connection.execute("COMMIT")
+            self.connection.execute("COMMIT")
         finally:
             import duckdb
 
             with contextlib.suppress(duckdb.Error):  # Where it cannot be used any more, its COMMIT says why.
-                self._connection.execute("SET threads = 1")
-                self._connection.execute(f"SET checkpoint_threshold = '{_LOG_BYTES}'")
+                self.connection.execute("SET threads = 1")
+                self.connection.execute(f"SET checkpoint_threshold = '{_LOG_BYTES}'")
 
     def forget(self) -> None:
         """The transaction is over, or will be: what waits is not to land any more. Asks the connection nothing."""
@@ -116,11 +116,11 @@ class Transaction:
 
     def _compress_early(self, early: bool) -> None:
         if self._early != early:
-            self._connection.execute(f"SET enable_optimistic_write = {early}")
+            self.connection.execute(f"SET enable_optimistic_write = {early}")
             self._early = early
 
     def _insert(self, _ddpm_incoming: pa.RecordBatchReader) -> None:
-        self._connection.execute(self._sql)  # It finds its rows as the variable of this frame.
+        self.connection.execute(self._sql)  # It finds its rows as the variable of this frame.
 
     def _drained(self) -> Iterator[pa.RecordBatch]:
         """The rows as they came: joined, they would be in memory twice."""
