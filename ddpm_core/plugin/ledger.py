@@ -150,29 +150,20 @@ class Ledger:
         self._sink.change(f"DELETE FROM {self._positions} WHERE {self._of_target}", self._key)
         self.forget()
 
-    def claim(self, partition: str, *, void_if_landed: bool) -> Positions:
-        """Take ownership of a partition and its generations; return where each one stands.
+    def claim(self, partitions: Sequence[str], *, void_if_landed: bool) -> Positions:
+        """Take ownership of partitions and their generations; return where each one stands.
 
         Args:
-            partition: Not a generation.
+            partitions: No generations.
             void_if_landed: Delete and leave out the positions under which rows landed: the table they landed in is gone.
         """
-        p, q = self._dialect.placeholder, self._quote
-        claimed = self._sink.change(
-            f"UPDATE {self._positions} SET {q('epoch')} = {q('epoch')} + 1, {self._touched()} "
-            f"WHERE {self._of_target} AND {self._is('partition')}",
-            [*self._key, partition],
-        )
-        # `$` is the character after `#`: every generation lies between the two, and the primary key finds them.
-        rows = self._sink.fetch(
-            f"SELECT {q('partition')}, {q('next_offset')}, {q('detail')}, {q('epoch')} FROM {self._positions} "
-            f"WHERE {self._of_target} AND ({self._is('partition')} OR ({q('partition')} >= {p} AND {q('partition')} < {p}))",
-            [*self._key, partition, f"{partition}#", f"{partition}$"],
-        )
+        if not partitions:
+            return {}
+        claimed = self._take(partitions)
         known: Positions = {}
         epochs: dict[str, int] = {}
-        for found, offset, detail, epoch in rows:
-            name = found.decode() if isinstance(found, bytes) else str(found)
+        for found, offset, detail, epoch in self._standing(partitions):
+            name = _text(found)
             known[name], epochs[name] = Position(int(offset), json.loads(detail)), int(epoch)
         if void_if_landed:
             for name in [name for name, position in known.items() if position.detail.get("rows")]:
@@ -184,10 +175,39 @@ class Ledger:
             self._void_letters()
             self._letters_are_void = True
         # The UPDATE holds the row, so this is the epoch that it made. Without one, the first commit inserts the row.
-        self._epochs[partition] = epochs.get(partition, 0) if claimed else 0
-        self._stored = {name: offset for name, offset in self._stored.items() if stream_of(name) != partition}
+        self._epochs.update({name: epochs.get(name, 0) if name in claimed else 0 for name in partitions})
+        asked = set(partitions)
+        self._stored = {name: offset for name, offset in self._stored.items() if stream_of(name) not in asked}
         self._stored.update({name: position.offset for name, position in known.items()})
         return known
+
+    def _take(self, partitions: Sequence[str]) -> set[str]:
+        """Add 1 to the epochs of those that have a row, and hold the rows. Returns which they are."""
+        among, names = self._among("partition", partitions)
+        update = f"UPDATE {self._positions} SET {self._quote('epoch')} = {self._quote('epoch')} + 1, {self._touched()} WHERE {self._of_target}"
+        if self._dialect.arrays:
+            taken = self._sink.fetch(f"{update} AND {among} RETURNING {self._quote('partition')}", [*self._key, *names])
+            return {_text(name) for (name,) in taken}
+        return {name for name in partitions if self._sink.change(f"{update} AND {self._is('partition')}", [*self._key, name])}
+
+    def _standing(self, partitions: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Name, offset, detail and epoch of the rows that these and their generations have."""
+        p, q = self._dialect.placeholder, self._quote
+        columns = ", ".join(map(q, ("partition", "next_offset", "detail", "epoch")))
+        # `$` is the character after `#`: every generation lies between the two, and the primary key finds them.
+        bounds = [[*partitions], [f"{name}#" for name in partitions], [f"{name}$" for name in partitions]]
+        if self._dialect.arrays:
+            asked = ", ".join(f"unnest({p}::{self._dialect.text}[]) AS {q(name)}" for name in "nbe")
+            return self._sink.fetch(
+                f"SELECT {columns} FROM {self._positions}, (SELECT {asked}) AS asked WHERE {self._of_target} "
+                f"AND ({q('partition')} = {q('n')} OR ({q('partition')} >= {q('b')} AND {q('partition')} < {q('e')}))",
+                [*bounds, *self._key],
+            )
+        sql = (
+            f"SELECT {columns} FROM {self._positions} "
+            f"WHERE {self._of_target} AND ({self._is('partition')} OR ({q('partition')} >= {p} AND {q('partition')} < {p}))"
+        )
+        return [row for bound in zip(*bounds, strict=True) for row in self._sink.fetch(sql, [*self._key, *bound])]
 
     def advance(self, positions: Positions) -> Reached:
         """Prove ownership of every partition and move its positions. The last statements before COMMIT.
@@ -199,26 +219,30 @@ class Ledger:
             FencedError: Another instance has claimed a partition, or moved its position.
         """
         reached = Reached(dict(self._epochs), dict(self._stored))
-        owned: set[str] = set()
-        new: Positions = {}
         at_once = [
             name for name in sorted(positions) if stream_of(name) == name and reached.epochs.get(name) and name in reached.stored
         ]
         if at_once:
             self._move_at_once(at_once, positions, reached)
-        for partition in sorted(
-            positions.keys() - set(at_once)
-        ):  # Always in the same order, so that two instances cannot deadlock.
+        owned: set[str] = set()
+        new: dict[str, tuple[Position, int]] = {}
+        # Always in the same order, so that two instances cannot deadlock.
+        for partition in sorted(positions.keys() - set(at_once)):
             stream = stream_of(partition)
             if stream not in owned:
-                self._own(stream, reached)
                 owned.add(stream)
-            if self._dialect.arrays and partition not in reached.stored:
-                new[partition] = positions[partition]
-            else:
+                if reached.epochs.get(stream):
+                    self._own(stream, reached.epochs[stream])
+                else:
+                    new[stream] = positions.get(stream, Position(0)), 1
+            if partition in reached.stored:
                 self._move(partition, positions[partition], reached)
+            elif partition not in new:
+                new[partition] = positions[partition], 0
         if new:
-            self._insert_all(new, reached)
+            self._insert(new)
+            reached.epochs.update({name: epoch for name, (_, epoch) in new.items() if epoch})
+            reached.stored.update({name: position.offset for name, (position, _) in new.items()})
         return reached
 
     def committed(self, reached: Reached) -> None:
@@ -276,28 +300,21 @@ class Ledger:
             return f"{self._quote(column)} IN (SELECT unnest({p}::{self._dialect.text}[]))", [list(values)]
         return f"{self._quote(column)} IN ({', '.join([p] * len(values))})", list(values)
 
-    def _own(self, stream: str, reached: Reached) -> None:
-        """Prove that this instance still owns the partition, and hold its row until COMMIT."""
-        epoch = reached.epochs.get(stream, 0)
-        if epoch:
-            won = self._sink.change(
-                f"UPDATE {self._positions} SET {self._touched()} "
-                f"WHERE {self._of_target} AND {self._is('partition')} AND {self._is('epoch')}",
-                [*self._key, stream, epoch],
-            )
-        else:
-            won = self._insert(stream, 0, 1, "{}")
-            reached.epochs[stream], reached.stored[stream] = 1, 0
+    def _own(self, stream: str, epoch: int) -> None:
+        """Prove that this instance still owns a partition that has a row, and hold the row until COMMIT."""
+        won = self._sink.change(
+            f"UPDATE {self._positions} SET {self._touched()} WHERE {self._of_target} AND {self._is('partition')} AND {self._is('epoch')}",
+            [*self._key, stream, epoch],
+        )
         if not won:
             raise FencedError([stream])
 
     def _move_at_once(self, partitions: Sequence[str], positions: Positions, reached: Reached) -> None:
         """Compare and set partitions without generations: ownership and offset in one statement each, or in one for all."""
         d, q, p = self._dialect, self._quote, self._dialect.placeholder
-        details = [json.dumps(positions[name].detail, ensure_ascii=False, sort_keys=True) for name in partitions]
         rows = [
-            (positions[name].offset, detail, name, reached.epochs[name], reached.stored[name])
-            for name, detail in zip(partitions, details, strict=True)
+            (positions[name].offset, _detail(positions[name]), name, reached.epochs[name], reached.stored[name])
+            for name in partitions
         ]
         if d.arrays:
             kinds = (d.integer, d.text, d.text, d.integer, d.integer)
@@ -327,46 +344,41 @@ class Ledger:
         rows = self._sink.fetch(
             f"SELECT {self._quote('partition')}, {self._quote('epoch')} FROM {self._positions} WHERE {self._of_target}", self._key
         )
-        epochs = {name.decode() if isinstance(name, bytes) else str(name): int(epoch) for name, epoch in rows}
+        epochs = {_text(name): int(epoch) for name, epoch in rows}
         taken = [name for name in partitions if epochs.get(name) != reached.epochs[name]]
         return taken or list(partitions)
 
     def _move(self, partition: str, position: Position, reached: Reached) -> None:
         """Compare and set: from the offset that this instance knows to the new one."""
-        detail = json.dumps(position.detail, ensure_ascii=False, sort_keys=True)
-        if partition in reached.stored:
-            won = self._sink.change(
-                f"UPDATE {self._positions} SET {self._is('next_offset')}, {self._is('detail')}, {self._touched()} "
-                f"WHERE {self._of_target} AND {self._is('partition')} AND {self._is('next_offset')}",
-                [position.offset, detail, *self._key, partition, reached.stored[partition]],
-            )
-        else:
-            won = self._insert(partition, position.offset, 0, detail)
+        won = self._sink.change(
+            f"UPDATE {self._positions} SET {self._is('next_offset')}, {self._is('detail')}, {self._touched()} "
+            f"WHERE {self._of_target} AND {self._is('partition')} AND {self._is('next_offset')}",
+            [position.offset, _detail(position), *self._key, partition, reached.stored[partition]],
+        )
         if not won:
             raise FencedError([stream_of(partition)])
         reached.stored[partition] = position.offset
 
-    def _insert_all(self, positions: Positions, reached: Reached) -> None:
-        """New generations in one statement: a replay of dead letters has a thousand of them in a transaction."""
-        p, q, d = self._dialect.placeholder, self._quote, self._dialect
-        names = [q(name) for name in (*_POSITION_KEY, "next_offset", "epoch", "detail", "updated_at")]
-        rows = f"unnest({p}::{d.text}[]), unnest({p}::{d.integer}[]), 0, unnest({p}::{d.text}[]), {d.now}"
-        details = [json.dumps(position.detail, ensure_ascii=False, sort_keys=True) for position in positions.values()]
-        made = self._sink.fetch(
-            f"INSERT INTO {self._positions} ({', '.join(names)}) SELECT {p}, {p}, {rows} ON CONFLICT DO NOTHING RETURNING {q('partition')}",
-            [*self._key, list(positions), [position.offset for position in positions.values()], details],
-        )
-        taken = {stream_of(partition) for partition in positions.keys() - {str(name) for (name,) in made}}
+    def _insert(self, new: Mapping[str, tuple[Position, int]]) -> None:
+        """Rows for partitions and generations that have none: with the first one of a partition this instance owns it. Where there are
+        arrays, in one statement: a replay of dead letters has a thousand of them in a transaction."""
+        d, q, p = self._dialect, self._quote, self._dialect.placeholder
+        columns = (*_POSITION_KEY, "next_offset", "epoch", "detail")
+        rows = [(name, position.offset, epoch, _detail(position)) for name, (position, epoch) in new.items()]
+        if d.arrays:
+            values = ", ".join(f"unnest({p}::{kind}[])" for kind in (d.text, d.integer, d.integer, d.text))
+            made = self._sink.fetch(
+                f"INSERT INTO {self._positions} ({', '.join(map(q, [*columns, 'updated_at']))}) "
+                f"SELECT {p}, {p}, {values}, {d.now} ON CONFLICT DO NOTHING RETURNING {q('partition')}",
+                [*self._key, *[list(column) for column in zip(*rows, strict=True)]],
+            )
+            taken = new.keys() - {_text(name) for (name,) in made}
+        else:
+            sql, again = self._insert_if_absent(self._positions, columns, _POSITION_KEY, stamped="updated_at")
+            given = [[*self._key, *row] for row in rows]
+            taken = {row[2] for row in given if not self._sink.change(sql, [*row, *row[:3]] if again else row)}
         if taken:
-            raise FencedError(sorted(taken))
-        reached.stored.update({partition: position.offset for partition, position in positions.items()})
-
-    def _insert(self, partition: str, offset: int, epoch: int, detail: str) -> int:
-        values = [*self._key, partition, offset, epoch, detail]
-        sql, again = self._insert_if_absent(
-            self._positions, (*_POSITION_KEY, "next_offset", "epoch", "detail"), _POSITION_KEY, stamped="updated_at"
-        )
-        return self._sink.change(sql, [*values, *values[:3]] if again else values)
+            raise FencedError(sorted(set(map(stream_of, taken))))
 
     def _insert_if_absent(self, table: str, columns: Sequence[str], key: Sequence[str], *, stamped: str = "") -> tuple[str, bool]:
         """An INSERT of one row unless its key is there; and whether the key's values are parameters once more, behind all others."""
@@ -407,6 +419,15 @@ class Ledger:
 
     def _value(self, letter: DeadLetter, column: str) -> Any:
         return self._target if column == "target" else letter_value(letter, column)
+
+
+def _text(name: str | bytes) -> str:
+    """A name as it is in Python: where text has no order by bytes, databases keep it as bytes."""
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _detail(position: Position) -> str:
+    return json.dumps(position.detail, ensure_ascii=False, sort_keys=True)
 
 
 def _pieces(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:

@@ -167,10 +167,7 @@ class TableSink(EvolvingTable):
 
     def _claim(self, partitions: Sequence[str]) -> Positions:
         # Where the table was dropped, what landed in it is gone, and what is known of those files is void.
-        found: Positions = {}
-        for partition in partitions:
-            found.update(self._ledger.claim(partition, void_if_landed=self._target is None))
-        return found
+        return self._ledger.claim(partitions, void_if_landed=self._target is None)
 
     def write(self, batch: Batch) -> list[Reject]:
         self._enter_round()

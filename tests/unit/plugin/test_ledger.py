@@ -24,8 +24,11 @@ class Statements:
 
     def __init__(self, found: int = 1) -> None:
         self.changes: list[tuple[str, list[Any]]] = []
+        self.fetched: list[tuple[str, list[Any]]] = []
         self.made: list[str] = []
         self.rows: list[tuple[Any, ...]] = []
+        self.taken: list[tuple[Any, ...]] = []
+        """The names of those that a claim finds."""
         self.found = found
         self.replayed = 0
         """So many letters are there that were replayed."""
@@ -35,7 +38,8 @@ class Statements:
         return [change for change in self.changes if change[0].startswith("INSERT")]
 
     def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self.rows
+        self.fetched.append((sql, list(parameters)))
+        return self.taken if sql.startswith("UPDATE") else self.rows
 
     def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         self.changes.append((sql, list(parameters)))
@@ -58,6 +62,22 @@ class Statements:
 
 def ledger_on(statements: Statements, dialect: Dialect = DIALECT) -> Ledger:
     return Ledger(statements, dialect, schema="main", pipeline="ingest", target="main.t")
+
+
+INSERT_POSITIONS = (
+    "INSERT INTO main._ddpm_positions (pipeline, target, partition, next_offset, epoch, detail, updated_at) "
+    "SELECT ?, ?, unnest(?::text[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::text[]), now() "
+    "ON CONFLICT DO NOTHING RETURNING partition"
+)
+TAKE = (
+    "UPDATE main._ddpm_positions SET epoch = epoch + 1, updated_at = now() WHERE pipeline = ? AND target = ? "
+    "AND partition IN (SELECT unnest(?::text[])) RETURNING partition"
+)
+STANDING = (
+    "SELECT partition, next_offset, detail, epoch FROM main._ddpm_positions, (SELECT unnest(?::text[]) AS n, "
+    "unnest(?::text[]) AS b, unnest(?::text[]) AS e) AS asked WHERE pipeline = ? AND target = ? "
+    "AND (partition = n OR (partition >= b AND partition < e))"
+)
 
 
 def keep(*names: str) -> list[list[str]]:
@@ -156,23 +176,81 @@ def test_a_letter_that_was_replayed_and_is_set_aside_anew_is_open_again_and_its_
 def test_who_finds_no_row_of_its_epoch_is_fenced() -> None:
     statements = Statements()
     kept = ledger_on(statements)
+    statements.taken = [("file:a",)]
     statements.rows = [("file:a", 0, "{}", 7), (b"file:a#1", 5, '{"rows": 5}', 0)]
-    assert kept.claim("file:a", void_if_landed=False) == {"file:a": Position(0), "file:a#1": Position(5, {"rows": 5})}
+    assert kept.claim(["file:a"], void_if_landed=False) == {"file:a": Position(0), "file:a#1": Position(5, {"rows": 5})}
     statements.found, statements.changes = 0, []
     with pytest.raises(FencedError, match=r"^another ddpm process has taken over file:a$"):
         kept.advance({"file:a#1": Position(9)})
     assert statements.changes[0][1] == ["ingest", "main.t", "file:a", 7]
 
 
+def test_several_partitions_are_claimed_in_two_statements() -> None:
+    statements = Statements()
+    kept = ledger_on(statements)
+    statements.taken = [("file:a",), (b"file:b",)]
+    # Of c another instance has made the row after the UPDATE: that epoch is not this one's.
+    statements.rows = [("file:a", 0, "{}", 7), ("file:a#1", 5, "{}", 0), ("file:b", 3, "{}", 2), ("file:c", 0, "{}", 1)]
+    known = kept.claim(["file:a", "file:b", "file:c", "file:d"], void_if_landed=False)
+    assert known == {"file:a": Position(0), "file:a#1": Position(5), "file:b": Position(3), "file:c": Position(0)}
+    names = ["file:a", "file:b", "file:c", "file:d"]
+    bounds = [names, [f"{name}#" for name in names], [f"{name}$" for name in names]]
+    assert statements.fetched == [(TAKE, ["ingest", "main.t", names]), (STANDING, [*bounds, "ingest", "main.t"])]
+    assert kept.advance({}).epochs == {"file:a": 7, "file:b": 2, "file:c": 0, "file:d": 0}
+    statements.fetched.clear()
+    assert (kept.claim([], void_if_landed=True), statements.fetched, statements.changes) == ({}, [], [])
+
+
+def test_without_arrays_each_partition_is_claimed_by_itself() -> None:
+    statements = Statements()
+    kept = ledger_on(statements, PLAIN)
+    kept.claim(["file:a", "file:b"], void_if_landed=False)
+    assert [(sql.split()[0], parameters[2:]) for sql, parameters in statements.changes] == [
+        ("UPDATE", ["file:a"]),
+        ("UPDATE", ["file:b"]),
+    ]
+    assert [parameters[2:] for _, parameters in statements.fetched] == [
+        ["file:a", "file:a#", "file:a$"],
+        ["file:b", "file:b#", "file:b$"],
+    ]
+
+
+def test_what_has_no_position_yet_gets_its_row_in_one_statement_for_all() -> None:
+    statements = Statements()
+    kept = ledger_on(statements)
+    names = ["file:a", "file:a#1", "topic[0]"]
+    statements.rows = [(name,) for name in names]
+    reached = kept.advance({"file:a#1": Position(5, {"rows": 5}), "topic[0]": Position(9)})
+    values = [names, [0, 5, 9], [1, 0, 1], ["{}", '{"rows": 5}', "{}"]]
+    assert statements.fetched == [(INSERT_POSITIONS, ["ingest", "main.t", *values])]
+    assert statements.changes == []
+    assert (reached.epochs, reached.stored) == ({"file:a": 1, "topic[0]": 1}, {"file:a": 0, "file:a#1": 5, "topic[0]": 9})
+    kept.committed(reached)
+    statements.fetched.clear()
+    again = kept.advance({"file:a#1": Position(8)})
+    assert [parameters[-2:] for _, parameters in statements.changes] == [["file:a", 1], ["file:a#1", 5]]
+    assert (statements.fetched, again.stored["file:a#1"]) == ([], 8)
+
+
+@pytest.mark.parametrize(
+    ("made", "taken"), [(["file:a", "file:a#1"], "file:b"), (["file:b", "file:a"], "file:a"), ([], "file:a, file:b")]
+)
+def test_who_finds_that_another_one_was_first_is_fenced(made: list[str], taken: str) -> None:
+    statements = Statements()
+    statements.rows = [(name,) for name in made]
+    with pytest.raises(FencedError, match=rf"^another ddpm process has taken over {taken}$"):
+        ledger_on(statements).advance({"file:a#1": Position(5), "file:b": Position(9)})
+
+
 def test_positions_of_rows_that_are_gone_are_void() -> None:
     statements = Statements()
     statements.rows = [("file:a", 0, "{}", 7), ("file:a#1", 5, '{"rows": 5}', 0)]
     kept = ledger_on(statements)
-    assert kept.claim("file:a", void_if_landed=True) == {"file:a": Position(0)}
-    assert statements.changes[1] == (
+    assert kept.claim(["file:a"], void_if_landed=True) == {"file:a": Position(0)}
+    assert statements.changes[0] == (
         "DELETE FROM main._ddpm_positions WHERE pipeline = ? AND target = ? AND partition = ?", ["ingest", "main.t", "file:a#1"]
     )  # fmt: skip
-    assert statements.changes[2] == (
+    assert statements.changes[1] == (
         "DELETE FROM main._ddpm_positions WHERE pipeline = ? AND target = ? AND partition >= ? AND partition < ? AND next_offset > 0",
         ["ingest", "main.t", "dead-letter:", "dead-letter;"],
     )
