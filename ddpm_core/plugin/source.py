@@ -50,7 +50,7 @@ class Source(ABC):
         """
 
     def upcoming(self) -> Document | None:
-        """The document that the partitions returned last will give, if no sink knows it. None, as here, where that cannot be told.
+        """The first document that the partitions returned last will give, if no sink knows it. None, as here, where that cannot be told.
 
         Called at most once after each `Assigned`, before its `seek`. The engine may parse its beginning meanwhile. When `read` then returns a
         document with the same stream it goes on, or sets the stream back to its beginning where the document does not start there. So

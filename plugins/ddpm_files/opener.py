@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ddpm_files.archive import Member
 
 
+SMALL_BYTES = 1 << 20
+"""What has no more than this is read in less time than a sink takes to be asked where it stands."""
+
+
 class Opener:
     """Opens documents as the options say. Keeps connections, and the directory of the archive that was opened last.
 
@@ -51,6 +55,21 @@ class Opener:
         if compression not in (None, "none"):
             self._decompress(opened, compression, size=opened.content.size)
         return opened
+
+    def is_small(self, name: str) -> bool:
+        """Whether this is a little file of this machine, or a little member of an archive there: to open it waits for nobody."""
+        found = self.member_of(name)
+        archive, member = found if found is not None else (name, "")
+        if archive == STDIN or is_remote(archive):
+            return False
+        if member:
+            known = self._directory
+            return known is not None and known[0] == archive and member in known[2] and known[2][member].size <= SMALL_BYTES
+        try:
+            about = os.stat(local_path(name))
+        except (OSError, ValueError, ConfigError):
+            return False
+        return stat.S_ISREG(about.st_mode) and about.st_size <= SMALL_BYTES
 
     def member_of(self, name: str) -> tuple[str, str] | None:
         """The archive and the member that a name means, or None where it means neither. Whether the member exists is another matter."""

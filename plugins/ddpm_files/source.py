@@ -13,6 +13,7 @@ from ddpm_core import (
     Document,
     EndOfSource,
     Failed,
+    FatalError,
     Item,
     Positions,
     Skipped,
@@ -24,6 +25,9 @@ from ddpm_files.names import printable
 from ddpm_files.opened import Opened
 from ddpm_files.opener import Opener
 from ddpm_files.options import FilesOptions
+
+AT_ONCE = 64
+"""So many small documents are claimed together: for each by itself, a claim takes a sink longer than all the rest."""
 
 
 def build(options: FilesOptions, context: BuildContext) -> FilesSource:
@@ -39,8 +43,9 @@ class FilesSource(Source):
     same content is never taken twice unasked. Standard input and pipes have a partition of their own each time, and are committed
     once, at their end.
 
-    One document is open at a time. What is appended to a file while it is read is left for the next run. A file that was
-    cut or rewritten meanwhile is reported as `Failed` after its document.
+    Documents are read one after the other, and opened one by one too but for small ones, of which several are opened and assigned at
+    once. What is appended to a file while it is open is left for the next run. A file that was cut or rewritten meanwhile is reported
+    as `Failed` after its document.
     """
 
     def __init__(self, options: FilesOptions, context: BuildContext) -> None:
@@ -48,10 +53,12 @@ class FilesSource(Source):
         self._opener = Opener(options, retry_for=context.retry_for)
         self._names: deque[str] = deque()
         self._vanished: deque[Failed] = deque()
-        self._opened: Opened | None = None
+        self._opened: deque[tuple[str, Opened | Failed]] = deque()
+        """What was assigned and is still to be handed out, and what could not be opened among it; each with its name as listed."""
+        self._handed_out: Opened | None = None
+        """What was handed out last, until it is found unchanged."""
         self._stream: BinaryIO | None = None
         self._awaiting_seek = False
-        self._handed_out = False
         self._positions: Positions = {}
 
     def open(self) -> None:
@@ -67,7 +74,7 @@ class FilesSource(Source):
         self._awaiting_seek = False
 
     def upcoming(self) -> Document | None:
-        opened = self._opened
+        opened = next((one for _, one in self._opened if isinstance(one, Opened)), None)
         if opened is None or not opened.plain:
             return None
         return Document(opened.name, opened.partition, self._stream_of(opened), size=opened.size)
@@ -77,33 +84,73 @@ class FilesSource(Source):
             return None
         if self._vanished:
             return self._vanished.popleft()
-        if self._opened is not None:
-            if not self._handed_out:
-                return self._decide(self._opened)
-            error = self._opened.verify()
-            name = self._opened.name
-            self._release()
+        if self._handed_out is not None:
+            read, error = self._handed_out, self._handed_out.verify()
+            self._release(read)
             if error is not None:
-                return Failed(name, error)
-        if not self._names:
+                return Failed(read.name, error)
+        if not self._opened and (partitions := self._open_next()):
+            self._awaiting_seek = True
+            return Assigned(partitions)
+        if not self._opened:
             return EndOfSource()
-        name = self._names.popleft()
+        name, following = self._opened.popleft()
+        if isinstance(following, Failed):
+            return following
         try:
-            self._opened = self._opener.open(name)
+            fresh = self._fresh(name, following)
         except DdpmError as error:
-            return Failed(printable(name), error)  # Also of a server that fails: to begin anew would take finished files twice.
-        self._awaiting_seek = True
-        self._handed_out = False
-        return Assigned([self._opened.partition])
+            return Failed(following.name, error)
+        return self._decide(fresh)
 
     def close(self) -> None:
         self._names.clear()
         self._vanished.clear()
         self._awaiting_seek = False
-        self._release()
+        for opened in [self._handed_out, *(opened for _, opened in self._opened)]:
+            if isinstance(opened, Opened):
+                self._release(opened)
+        self._opened.clear()
+
+    def _open_next(self) -> list[str]:
+        """Open the next document, or several small ones. Returns their partitions; none where all of them could not be opened."""
+        partitions: list[str] = []
+        while self._names and len(partitions) < AT_ONCE:
+            small = self._opener.is_small(self._names[0])
+            if partitions and not small:
+                break
+            name = self._names.popleft()
+            try:
+                opened = self._opener.open(name)
+            except DdpmError as error:  # Also of a server that fails: to begin anew would take finished files twice.
+                self._opened.append((name, Failed(printable(name), error)))
+                if not small:
+                    break
+                continue
+            if opened.partition in partitions:  # Whether it is to be read again is known when it has been read.
+                opened.raw.close()
+                self._names.appendleft(name)
+                break
+            self._opened.append((name, opened))
+            partitions.append(opened.partition)
+            if not small:
+                break
+        return partitions
+
+    def _fresh(self, name: str, opened: Opened) -> Opened:
+        """A document whose turn has come, as it is now: what was rewritten while it waited is opened anew."""
+        if opened.verify() is None:
+            return opened
+        self._release(opened)
+        anew = self._opener.open(name)
+        if anew.partition != opened.partition:
+            anew.raw.close()
+            hint = "Run the same command again."
+            raise FatalError(f"{opened.name} leads to another file than when it was claimed", hint=hint)
+        return anew
 
     def _decide(self, opened: Opened) -> Document | Skipped:
-        self._handed_out = True
+        self._handed_out = opened
         opened.hand_out()
         content = opened.content
         if content is None:
@@ -111,7 +158,7 @@ class FilesSource(Source):
         known = _generations(opened.partition, self._positions)
         choice = choose(content, known, again=self._options.again, begins=opened.begins)
         if isinstance(choice, Skip):
-            self._release()
+            self._release(opened)
             return Skipped(opened.name, choice.note)
         return Document(
             name=opened.name,
@@ -128,10 +175,9 @@ class FilesSource(Source):
             self._stream = opened.stream()
         return self._stream
 
-    def _release(self) -> None:
-        if self._opened is not None:
-            self._opened.raw.close()
-            self._opened = self._stream = None
+    def _release(self, opened: Opened) -> None:
+        opened.raw.close()
+        self._handed_out = self._stream = None
 
 
 def _generations(partition: str, positions: Positions) -> Positions:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ddpm_core import Assigned, BuildContext, ConfigError, Document, EndOfSource, Failed, Item, Position, Positions, Skipped
 from ddpm_files.options import FilesOptions
-from ddpm_files.source import FilesSource, build
+from ddpm_files.source import AT_ONCE, FilesSource, build
 from tests.examples import examples
 from tests.open_files import open_files
 
@@ -387,7 +387,7 @@ def test_many_files_leave_no_descriptor_open(tmp_path: Path) -> None:
     for item in items(source, known):
         if isinstance(item, Document):
             land(item, known)
-            assert (open_files() - before).total() <= 1
+            assert (open_files() - before).total() <= AT_ONCE
     assert len(known) == 300
     assert all(isinstance(item, Skipped) for item in documents_of(start(tmp_path), known))
     assert open_files() - before == Counter()

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from ddpm_core import Assigned, BuildContext, DataError, Document, EndOfSource, Failed, Position, Positions, Skipped
+from ddpm_files import opener
 from ddpm_files.options import FilesOptions
 from ddpm_files.source import FilesSource
 from tests.open_files import open_files
@@ -63,7 +64,8 @@ def test_a_file_that_was_not_looked_at_is_read_all_the_same(tmp_path: Path) -> N
     source.close()
 
 
-def test_each_file_of_several_is_at_hand_in_its_turn(tmp_path: Path) -> None:
+def test_each_large_file_of_several_is_at_hand_in_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opener, "SMALL_BYTES", 0)
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(name.encode())
     source = assigned(tmp_path / "a", tmp_path / "b")
@@ -74,6 +76,18 @@ def test_each_file_of_several_is_at_hand_in_its_turn(tmp_path: Path) -> None:
         assert source.read(0) == after
         assert upcoming.stream.closed
     assert source.upcoming() is None
+
+
+def test_of_small_files_the_first_is_at_hand(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(name.encode())
+    source = assigned(tmp_path / "a", tmp_path / "b")
+    upcoming = looked_at(source)
+    assert upcoming.name == str(tmp_path / "a")
+    assert read_after(source, {}).stream is upcoming.stream
+    following = source.read(0)
+    assert isinstance(following, Document)
+    assert (following.name, following.stream.read(), upcoming.stream.closed) == (str(tmp_path / "b"), b"b", True)
 
 
 def test_nothing_is_at_hand_while_nothing_is_open(tmp_path: Path) -> None:
@@ -151,14 +165,27 @@ def test_a_file_that_was_looked_at_is_closed_with_its_source(tmp_path: Path) -> 
     assert open_files() == before
 
 
-def test_a_file_rewritten_after_it_was_looked_at_is_reported(tmp_path: Path) -> None:
+def test_a_file_rewritten_after_it_was_looked_at_is_read_as_it_is_now(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(b"0123456789")
+    before = open_files()
     source = assigned(path)
     upcoming = looked_at(source)
     upcoming.stream.read()
     path.write_bytes(b"abcdefghij")
-    read_after(source, {})
+    document = read_after(source, {})
+    assert (document.stream.read(), upcoming.stream.closed) == (b"abcdefghij", True)
+    assert source.read(0) == EndOfSource()
+    assert open_files() == before
+
+
+def test_a_file_rewritten_while_it_is_read_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b"0123456789")
+    source = assigned(path)
+    document = read_after(source, {})
+    assert document.stream.read(3) == b"012"
+    path.write_bytes(b"abcdefghij")
     failed = source.read(0)
     assert isinstance(failed, Failed)
     assert str(failed.error) == (

@@ -21,6 +21,7 @@ from ddpm_core.errors import DataError, FatalError, RetryableError
 from ddpm_core.plugin.specs import BuildContext
 from ddpm_core.records import Document, Item, Parsed, Position
 from ddpm_core.testing.doubles import ListSource, MemorySink, MemoryStore
+from ddpm_files import opener
 from ddpm_files.options import FilesOptions
 from ddpm_files.source import FilesSource
 from ddpm_json.options import JsonOptions
@@ -224,7 +225,10 @@ def test_a_new_file_is_begun_before_its_claim_and_lands_once(engine, tmp_path: P
     assert [stream.closed for stream in parser.streams] == [True]
 
 
-def test_each_file_of_a_run_is_begun_before_its_claim_and_they_land_in_their_order(engine, tmp_path: Path) -> None:
+def test_each_large_file_of_a_run_is_begun_before_its_claim_and_they_land_in_their_order(
+    engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opener, "SMALL_BYTES", 0)
     numbers(tmp_path / "a.parquet", range(30))
     numbers(tmp_path / "b.parquet", range(30, 60))
     parser = Watched()
