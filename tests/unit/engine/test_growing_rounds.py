@@ -203,10 +203,11 @@ class RefusingAllButTheFirst(Gathering):
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
-        self.all_read = threading.Event()
+        self.writing, self.all_read = threading.Event(), threading.Event()
         self.asked = 0
 
     def write(self, batch: Batch) -> list[Reject]:
+        self.writing.set()
         assert self.all_read.wait(60)
         self.asked += len(batch)
         if self.asked == 1:
@@ -218,7 +219,8 @@ def test_a_group_that_is_refused_altogether_is_not_written_to_its_end(engine, mo
     monkeypatch.setattr("ddpm_core.engine.sink_slot.PORTION_RECORDS", 10)
     sink = RefusingAllButTheFirst(engine.store)
     rest = "".join(f"a{n}\n" for n in range(1, 95)).encode()
-    source = ListSource.of_documents({"a": [b"a0\n", rest, Call(sink.all_read.set)]})
+    first_alone = Call(lambda: sink.writing.wait(60))
+    source = ListSource.of_documents({"a": [b"a0\n", first_alone, rest, Call(sink.all_read.set)]})
     report = engine.run(source, sinks=[sink], parser=EachLine(), on_error="fail")
     assert str(report.error).startswith("a, record 1 (counted from 0): refused: this sink takes no more\n")
     assert sink.asked == 11
