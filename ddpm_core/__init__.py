@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.database import DeadLetterFilter as DeadLetterFilter
     from ddpm_core.plugin.dead_letters import DeadLetterStore as DeadLetterStore
     from ddpm_core.plugin.dead_letters import supersedes as supersedes
+    from ddpm_core.plugin.dialect import Dialect as Dialect
     from ddpm_core.plugin.events import BreakerChanged as BreakerChanged
     from ddpm_core.plugin.events import ChunkCommitted as ChunkCommitted
     from ddpm_core.plugin.events import ChunkRead as ChunkRead
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from ddpm_core.plugin.isolate import isolate as isolate
     from ddpm_core.plugin.kept_letters import LetterSpelling as LetterSpelling
     from ddpm_core.plugin.kept_letters import LetterTables as LetterTables
-    from ddpm_core.plugin.ledger import Dialect as Dialect
     from ddpm_core.plugin.names import split_table as split_table
     from ddpm_core.plugin.processor import Processed as Processed
     from ddpm_core.plugin.processor import Processor as Processor
@@ -96,6 +96,7 @@ _HOME = {
     "expressions.evaluate": ("Expressions",),
     "plugin.database": ("Database", "DeadLetterFilter"),
     "plugin.dead_letters": ("DeadLetterStore", "supersedes"),
+    "plugin.dialect": ("Dialect",),
     "plugin.events": (
         "BreakerChanged", "ChunkCommitted", "ChunkRead", "DocumentEnded", "DocumentStarted", "Event", "PartitionsChanged", "Recovered",
         "RunEnded", "RunStarted", "Waiting",
@@ -110,7 +111,6 @@ _HOME = {
     "plugin.sink": ("AtLeastOnceSink", "SchemaChange", "Sink"),
     "plugin.source": ("Source",),
     "plugin.specs": ("BuildContext", "FormatSpec", "OutputFormat", "ProcessorSpec", "ReadBounds", "SinkSpec", "SourceSpec"),
-    "plugin.ledger": ("Dialect",),
     "plugin.evolving_table": ("TargetTable",),
     "plugin.table_options": ("TableOptions",),
     "plugin.table_sink": ("TableSink",),

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from ddpm_core.plugin.ledger import DEAD_LETTERS, POSITIONS
+from ddpm_core.plugin.ledger import POSITIONS
+from ddpm_core.plugin.letter_table import DEAD_LETTERS
 from ddpm_core.records import DeadLetter
 from ddpm_core.values import dataclass
 

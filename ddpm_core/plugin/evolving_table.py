@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ddpm_core.errors import ConfigError
-from ddpm_core.plugin.ledger import Dialect
+from ddpm_core.plugin.dialect import Dialect
 from ddpm_core.plugin.sink import SchemaChange, Sink
 from ddpm_core.records import Reject
 from ddpm_core.values import dataclass

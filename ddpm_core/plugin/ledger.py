@@ -1,4 +1,4 @@
-"""DDPM's own two tables beside the data: how far each file has landed, and what was set aside.
+"""How far each file and partition has landed: DDPM's own table of positions, beside the data.
 
 `_ddpm_positions` has one row for each (pipeline, target table, partition or generation). The row of a partition holds its epoch: claiming
 adds 1, and a commit succeeds only while the epoch is the one that was claimed. A partition that nobody has committed yet has no row: the
@@ -9,86 +9,17 @@ leaves nothing. The compare-and-set comes last in a transaction: an instance tha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ddpm_core.errors import FencedError
-from ddpm_core.plugin.letter_rows import DEAD_LETTER_COLUMNS, MAY_BE_NULL, letter_value
-from ddpm_core.records import LETTER_PARTITIONS, DeadLetter, Position, Positions, letter_partition, stream_of
+from ddpm_core.plugin.dialect import Dialect, Spelling, Statements
+from ddpm_core.records import LETTER_PARTITIONS, Position, Positions, stream_of
 from ddpm_core.values import dataclass
 
 POSITIONS = "_ddpm_positions"
-DEAD_LETTERS = "_ddpm_dead_letters"
 
-_POSITION_KEY = ("pipeline", "target", "partition")
-
-PIECE_LETTERS = 2_000
-PIECE_BYTES = 8 << 20
-"""Dead letters go into the table in pieces of so many letters or bytes of payload, whichever comes first."""
-AT_ONCE = 1_000
-"""So many values are named in a statement: databases without arrays take that many parameters."""
-
-
-class Statements(Protocol):
-    """What the ledger asks of its sink. Every statement runs in the transaction that is open."""
-
-    def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run a query and return its rows."""
-
-    def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        """Run a statement that changes rows and return how many it found, changed or not."""
-
-    def change_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Run a statement that changes rows once for each of these parameters."""
-
-    def insert_absent(self, table: str, types: Mapping[str, str], columns: Sequence[Sequence[Any]]) -> None:
-        """Insert rows, given column by column, but for those whose key is there."""
-
-    def make_own_table(self, name: str, columns: str) -> None:
-        """Make one of DDPM's own tables, beside the target, if it is missing."""
-
-    def quote(self, name: str) -> str:
-        """An identifier for statements."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a database spells what DDPM says.
-
-    Attributes:
-        name: For messages, such as `Postgres`.
-        placeholder: A parameter in a statement: `?` or `%s`.
-        text, key_text, integer, bytes, json, timestamp: Column types of DDPM's own tables. `key_text` compares by bytes; `{}` in it is
-            the most bytes that the column must take, as `key_sizes` says.
-        max_name_bytes: The longest identifier, in UTF-8 bytes, or None.
-        now: The expression for the present time.
-        arrays: A parameter may be a list, and `unnest` of several of them gives rows. Dead letters go through `insert_absent` then, and
-            otherwise through `change_many`.
-        if_absent: How a row is inserted unless its key is there: by `ON CONFLICT DO NOTHING`, or by `WHERE NOT EXISTS`. Of two
-            sessions that insert the same key at once the second must wait for the first, and find the row or get an error.
-        from_nothing: What follows a SELECT that reads no table, such as ` FROM DUAL`.
-        lock_hint: What follows a table's name in `WHERE NOT EXISTS`, so that the key is locked before it is found absent.
-        key_sizes: The most bytes in a pipeline's, target's and partition's name and in a dead letter's id, where an index has a limit.
-        transactional_ddl: A table that is made in a transaction goes with its rollback. Without, making one commits: then DDPM's own
-            tables are made when nothing is written yet.
-    """
-
-    name: str
-    placeholder: str
-    text: str
-    key_text: str
-    integer: str
-    bytes: str
-    json: str
-    timestamp: str
-    max_name_bytes: int | None = None
-    now: str = "now()"
-    arrays: bool = True
-    if_absent: Literal["on_conflict", "not_exists"] = "on_conflict"
-    from_nothing: str = ""
-    lock_hint: str = ""
-    key_sizes: tuple[int, int, int, int] = (0, 0, 0, 0)
-    transactional_ddl: bool = True
+_KEY = ("pipeline", "target", "partition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,39 +31,36 @@ class Reached:
 
 
 class Ledger:
-    """The positions and dead letters of one target table, as one instance knows them. Every statement runs in the caller's transaction.
+    """The positions of one target table, as one instance knows them. Every statement runs in the caller's transaction.
 
     Args:
         sink: Runs the statements.
         dialect: The database's spelling.
-        schema: Where both tables lie, unquoted: beside the target.
+        schema: Where the table lies, unquoted: beside the target.
         pipeline, target: Whose positions these are.
     """
 
     def __init__(self, sink: Statements, dialect: Dialect, *, schema: str, pipeline: str, target: str) -> None:
         self._sink = sink
         self._dialect = dialect
+        self._sql = Spelling(sink, dialect)
         self._quote = sink.quote
         self._positions = f"{sink.quote(schema)}.{sink.quote(POSITIONS)}"
-        self._dead_letters = f"{sink.quote(schema)}.{sink.quote(DEAD_LETTERS)}"
-        self._target = target
         self._key: list[Any] = [pipeline, target]
-        self._of_target = f"{self._is('pipeline')} AND {self._is('target')}"
+        self._of_target = f"{self._sql.equal('pipeline')} AND {self._sql.equal('target')}"
         self._epochs: dict[str, int] = {}
         self._stored: dict[str, int] = {}
         self._letters_are_void = False
 
     def create(self) -> None:
-        """Make the table of positions if it is missing; that of dead letters too, where it cannot be made within a round."""
+        """Make the table if it is missing."""
         d, q = self._dialect, self._quote
-        keys = zip(_POSITION_KEY, d.key_sizes, strict=False)
+        keys = zip(_KEY, d.key_sizes, strict=False)
         columns = [f"{q(name)} {d.key_text.format(size)} NOT NULL" for name, size in keys]
         columns += [f"{q('next_offset')} {d.integer} NOT NULL", f"{q('epoch')} {d.integer} NOT NULL"]
         columns += [f"{q('detail')} {d.text} NOT NULL", f"{q('updated_at')} {d.timestamp} NOT NULL"]
-        columns += [f"PRIMARY KEY ({', '.join(map(q, _POSITION_KEY))})"]
+        columns += [f"PRIMARY KEY ({', '.join(map(q, _KEY))})"]
         self._sink.make_own_table(POSITIONS, ", ".join(columns))
-        if not d.transactional_ddl:
-            self._create_dead_letters()
 
     def knows(self, pipeline: str) -> bool:
         """Whether this pipeline, which may be another, has a position in the target."""
@@ -149,6 +77,11 @@ class Ledger:
         """Delete every position of the target: its rows are being replaced."""
         self._sink.change(f"DELETE FROM {self._positions} WHERE {self._of_target}", self._key)
         self.forget()
+
+    def void(self, partitions: Sequence[str]) -> None:
+        """Delete the positions of these partitions or generations: what had landed of them does not count any more."""
+        among, names = self._sql.among("partition", partitions)
+        self._sink.change(f"DELETE FROM {self._positions} WHERE {self._of_target} AND {among}", [*self._key, *names])
 
     def claim(self, partitions: Sequence[str], *, void_if_landed: bool) -> Positions:
         """Take ownership of partitions and their generations; return where each one stands.
@@ -168,7 +101,7 @@ class Ledger:
         if void_if_landed:
             for name in [name for name, position in known.items() if position.detail.get("rows")]:
                 self._sink.change(
-                    f"DELETE FROM {self._positions} WHERE {self._of_target} AND {self._is('partition')}", [*self._key, name]
+                    f"DELETE FROM {self._positions} WHERE {self._of_target} AND {self._sql.equal('partition')}", [*self._key, name]
                 )
                 del known[name], epochs[name]
         if void_if_landed and not self._letters_are_void:
@@ -183,12 +116,14 @@ class Ledger:
 
     def _take(self, partitions: Sequence[str]) -> set[str]:
         """Add 1 to the epochs of those that have a row, and hold the rows. Returns which they are."""
-        among, names = self._among("partition", partitions)
-        update = f"UPDATE {self._positions} SET {self._quote('epoch')} = {self._quote('epoch')} + 1, {self._touched()} WHERE {self._of_target}"
+        among, names = self._sql.among("partition", partitions)
+        update = f"UPDATE {self._positions} SET {self._quote('epoch')} = {self._quote('epoch')} + 1, {self._sql.now('updated_at')} WHERE {self._of_target}"
         if self._dialect.arrays:
             taken = self._sink.fetch(f"{update} AND {among} RETURNING {self._quote('partition')}", [*self._key, *names])
             return {_text(name) for (name,) in taken}
-        return {name for name in partitions if self._sink.change(f"{update} AND {self._is('partition')}", [*self._key, name])}
+        return {
+            name for name in partitions if self._sink.change(f"{update} AND {self._sql.equal('partition')}", [*self._key, name])
+        }
 
     def _standing(self, partitions: Sequence[str]) -> list[tuple[Any, ...]]:
         """Name, offset, detail and epoch of the rows that these and their generations have."""
@@ -205,7 +140,7 @@ class Ledger:
             )
         sql = (
             f"SELECT {columns} FROM {self._positions} "
-            f"WHERE {self._of_target} AND ({self._is('partition')} OR ({q('partition')} >= {p} AND {q('partition')} < {p}))"
+            f"WHERE {self._of_target} AND ({self._sql.equal('partition')} OR ({q('partition')} >= {p} AND {q('partition')} < {p}))"
         )
         return [row for bound in zip(*bounds, strict=True) for row in self._sink.fetch(sql, [*self._key, *bound])]
 
@@ -249,41 +184,6 @@ class Ledger:
         """The transaction is durable."""
         self._epochs, self._stored = reached.epochs, reached.stored
 
-    def keep(self, letters: Sequence[DeadLetter]) -> None:
-        """Store dead letters; the same id is stored once. The table is made when the first one comes.
-
-        One that is there already, and got through when it was sent again, is open again: its record was read anew (`--again`,
-        `--mode replace`, a table that was dropped) and refused anew, so what had landed of it does not count any more.
-        """
-        if not letters:
-            return
-        if self._dialect.transactional_ddl:
-            self._create_dead_letters()
-        for start in range(0, len(letters), AT_ONCE):
-            self._open_again(letters[start : start + AT_ONCE])
-        if not self._dialect.arrays:
-            sql, again = self._insert_if_absent(self._dead_letters, DEAD_LETTER_COLUMNS, ("id",))
-            rows = ([self._value(letter, name) for name in DEAD_LETTER_COLUMNS] for letter in letters)
-            self._sink.change_many(sql, [[*row, *row[:1]] if again else row for row in rows])
-            return
-        # Column by column: a statement for each letter costs DuckDB 3 ms, and a run may set aside every twentieth record.
-        for piece in _pieces(letters):
-            columns = [[self._value(letter, name) for letter in piece] for name in DEAD_LETTER_COLUMNS]
-            self._sink.insert_absent(self._dead_letters, self._dead_letter_types(), columns)
-
-    def _open_again(self, letters: Sequence[DeadLetter]) -> None:
-        """Those that were replayed are open, and their positions are void. One statement, and no more where there are none."""
-        q = self._quote
-        among, ids = self._among("id", [letter.id for letter in letters])
-        opened = self._sink.change(
-            f"UPDATE {self._dead_letters} SET {q('replayed_at')} = NULL, {q('attempts')} = 1, {q('created_at')} = {self._dialect.now} "
-            f"WHERE {among} AND {q('replayed_at')} IS NOT NULL",
-            ids,
-        )
-        if opened:
-            among, names = self._among("partition", [letter_partition(letter) for letter in letters])
-            self._sink.change(f"DELETE FROM {self._positions} WHERE {self._of_target} AND {among}", [*self._key, *names])
-
     def _void_letters(self) -> None:
         """The table is gone, and with it what landed in it of letters that were sent again: they can land once more."""
         q, p = self._quote, self._dialect.placeholder
@@ -293,17 +193,10 @@ class Ledger:
             [*self._key, LETTER_PARTITIONS, f"{LETTER_PARTITIONS[:-1]};"],
         )
 
-    def _among(self, column: str, values: Sequence[str]) -> tuple[str, list[Any]]:
-        """The condition that a column is one of these, and its parameters."""
-        p = self._dialect.placeholder
-        if self._dialect.arrays:
-            return f"{self._quote(column)} IN (SELECT unnest({p}::{self._dialect.text}[]))", [list(values)]
-        return f"{self._quote(column)} IN ({', '.join([p] * len(values))})", list(values)
-
     def _own(self, stream: str, epoch: int) -> None:
         """Prove that this instance still owns a partition that has a row, and hold the row until COMMIT."""
         won = self._sink.change(
-            f"UPDATE {self._positions} SET {self._touched()} WHERE {self._of_target} AND {self._is('partition')} AND {self._is('epoch')}",
+            f"UPDATE {self._positions} SET {self._sql.now('updated_at')} WHERE {self._of_target} AND {self._sql.equal('partition')} AND {self._sql.equal('epoch')}",
             [*self._key, stream, epoch],
         )
         if not won:
@@ -320,7 +213,7 @@ class Ledger:
             kinds = (d.integer, d.text, d.text, d.integer, d.integer)
             given = ", ".join(f"unnest({p}::{kind}[]) AS {q(name)}" for kind, name in zip(kinds, "odnes", strict=True))
             won = self._sink.change(
-                f"UPDATE {self._positions} AS kept SET {q('next_offset')} = given.{q('o')}, {q('detail')} = given.{q('d')}, {self._touched()} "
+                f"UPDATE {self._positions} AS kept SET {q('next_offset')} = given.{q('o')}, {q('detail')} = given.{q('d')}, {self._sql.now('updated_at')} "
                 f"FROM (SELECT {given}) AS given WHERE {self._of_target} AND kept.{q('partition')} = given.{q('n')} "
                 f"AND kept.{q('epoch')} = given.{q('e')} AND kept.{q('next_offset')} = given.{q('s')}",
                 [*[list(column) for column in zip(*rows, strict=True)], *self._key],
@@ -328,8 +221,8 @@ class Ledger:
         else:
             won = sum(
                 self._sink.change(
-                    f"UPDATE {self._positions} SET {self._is('next_offset')}, {self._is('detail')}, {self._touched()} "
-                    f"WHERE {self._of_target} AND {self._is('partition')} AND {self._is('epoch')} AND {self._is('next_offset')}",
+                    f"UPDATE {self._positions} SET {self._sql.equal('next_offset')}, {self._sql.equal('detail')}, {self._sql.now('updated_at')} "
+                    f"WHERE {self._of_target} AND {self._sql.equal('partition')} AND {self._sql.equal('epoch')} AND {self._sql.equal('next_offset')}",
                     [offset, detail, *self._key, *rest],
                 )
                 for offset, detail, *rest in rows
@@ -351,8 +244,8 @@ class Ledger:
     def _move(self, partition: str, position: Position, reached: Reached) -> None:
         """Compare and set: from the offset that this instance knows to the new one."""
         won = self._sink.change(
-            f"UPDATE {self._positions} SET {self._is('next_offset')}, {self._is('detail')}, {self._touched()} "
-            f"WHERE {self._of_target} AND {self._is('partition')} AND {self._is('next_offset')}",
+            f"UPDATE {self._positions} SET {self._sql.equal('next_offset')}, {self._sql.equal('detail')}, {self._sql.now('updated_at')} "
+            f"WHERE {self._of_target} AND {self._sql.equal('partition')} AND {self._sql.equal('next_offset')}",
             [position.offset, _detail(position), *self._key, partition, reached.stored[partition]],
         )
         if not won:
@@ -363,7 +256,7 @@ class Ledger:
         """Rows for partitions and generations that have none: with the first one of a partition this instance owns it. Where there are
         arrays, in one statement: a replay of dead letters has a thousand of them in a transaction."""
         d, q, p = self._dialect, self._quote, self._dialect.placeholder
-        columns = (*_POSITION_KEY, "next_offset", "epoch", "detail")
+        columns = (*_KEY, "next_offset", "epoch", "detail")
         rows = [(name, position.offset, epoch, _detail(position)) for name, (position, epoch) in new.items()]
         if d.arrays:
             values = ", ".join(f"unnest({p}::{kind}[])" for kind in (d.text, d.integer, d.integer, d.text))
@@ -374,51 +267,11 @@ class Ledger:
             )
             taken = new.keys() - {_text(name) for (name,) in made}
         else:
-            sql, again = self._insert_if_absent(self._positions, columns, _POSITION_KEY, stamped="updated_at")
+            sql, again = self._sql.insert_if_absent(self._positions, columns, _KEY, stamped="updated_at")
             given = [[*self._key, *row] for row in rows]
             taken = {row[2] for row in given if not self._sink.change(sql, [*row, *row[:3]] if again else row)}
         if taken:
             raise FencedError(sorted(set(map(stream_of, taken))))
-
-    def _insert_if_absent(self, table: str, columns: Sequence[str], key: Sequence[str], *, stamped: str = "") -> tuple[str, bool]:
-        """An INSERT of one row unless its key is there; and whether the key's values are parameters once more, behind all others."""
-        d, q = self._dialect, self._quote
-        values = ", ".join([*[d.placeholder] * len(columns), *([d.now] if stamped else [])])
-        into = f"INSERT INTO {table} ({', '.join(map(q, [*columns, *([stamped] if stamped else [])]))})"
-        if d.if_absent == "on_conflict":
-            return f"{into} VALUES ({values}) ON CONFLICT DO NOTHING", False
-        same = " AND ".join(self._is(name) for name in key)
-        return f"{into} SELECT {values}{d.from_nothing} WHERE NOT EXISTS (SELECT 1 FROM {table}{d.lock_hint} WHERE {same})", True
-
-    def _is(self, column: str) -> str:
-        return f"{self._quote(column)} = {self._dialect.placeholder}"
-
-    def _touched(self) -> str:
-        return f"{self._quote('updated_at')} = {self._dialect.now}"
-
-    def _create_dead_letters(self) -> None:
-        d, q, types = self._dialect, self._quote, self._dead_letter_types()
-        columns = [f"{q(name)} {types[name]}{'' if name in MAY_BE_NULL else ' NOT NULL'}" for name in DEAD_LETTER_COLUMNS[1:]]
-        key = f"{q('id')} {d.key_text.format(d.key_sizes[3])} NOT NULL PRIMARY KEY"
-        self._sink.make_own_table(DEAD_LETTERS, ", ".join([key, *columns]))
-
-    def _dead_letter_types(self) -> dict[str, str]:
-        d = self._dialect
-        special = {
-            "record_offset": d.integer,
-            "byte_offset": d.integer,
-            "payload": d.bytes,
-            "view": d.json,
-            "attempts": d.integer,
-            "created_at": d.timestamp,
-            "message_key": d.bytes,
-            "message_timestamp": d.integer,
-            "replayed_at": d.timestamp,
-        }
-        return {name: special.get(name, d.text) for name in DEAD_LETTER_COLUMNS}
-
-    def _value(self, letter: DeadLetter, column: str) -> Any:
-        return self._target if column == "target" else letter_value(letter, column)
 
 
 def _text(name: str | bytes) -> str:
@@ -428,16 +281,3 @@ def _text(name: str | bytes) -> str:
 
 def _detail(position: Position) -> str:
     return json.dumps(position.detail, ensure_ascii=False, sort_keys=True)
-
-
-def _pieces(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
-    piece: list[DeadLetter] = []
-    nbytes = 0
-    for letter in letters:
-        if piece and (len(piece) == PIECE_LETTERS or nbytes + len(letter.payload) > PIECE_BYTES):
-            yield piece
-            piece, nbytes = [], 0
-        piece.append(letter)
-        nbytes += len(letter.payload)
-    if piece:
-        yield piece

@@ -1,7 +1,7 @@
 """The base of sinks that are transactional SQL databases: Postgres, DuckDB, and whatever has tables and transactions.
 
 One round is one transaction: rows, dead letters, then ownership and positions, COMMIT. What makes a row land exactly once is written once
-for all of them: the order here, the positions with their epochs in `ledger.py`. A database's plugin adds how to connect, its types, and
+for all of them: the order here, the positions with their epochs in `ledger.py`, the dead letters in `letter_table.py`. A database's plugin adds how to connect, its types, and
 its fastest way in.
 """
 
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ddpm_core.errors import ConfigError
 from ddpm_core.plugin.evolving_table import EvolvingTable, TargetTable
-from ddpm_core.plugin.ledger import DEAD_LETTERS, POSITIONS, Ledger
+from ddpm_core.plugin.ledger import POSITIONS, Ledger
+from ddpm_core.plugin.letter_table import DEAD_LETTERS, LetterTable
 from ddpm_core.records import Batch, DeadLetter, Positions, Reject
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ class TableSink(EvolvingTable):
         super().__init__(options, context, schema=schema, table=table)
         self._in_round = False
         self._emptied = False
-        self._ledger = Ledger(self, self.dialect, schema=schema, pipeline=context.pipeline, target=f"{schema}.{table}")
+        target = f"{schema}.{table}"
+        self._ledger = Ledger(self, self.dialect, schema=schema, pipeline=context.pipeline, target=target)
+        self._letters = LetterTable(self, self.dialect, schema=schema, target=target, void=self._ledger.void)
 
     # What a database's plugin writes.
 
@@ -122,6 +125,8 @@ class TableSink(EvolvingTable):
         self.begin()
         try:
             self._ledger.create()
+            if not self.dialect.transactional_ddl:
+                self._letters.create()
             self._refuse_double_rows()
             self._look_at_target()
             self._check_key()
@@ -201,7 +206,7 @@ class TableSink(EvolvingTable):
     def commit(self, positions: Positions, dead_letters: Sequence[DeadLetter]) -> None:
         self._enter_round()
         self._empty_once()
-        self._ledger.keep(dead_letters)
+        self._letters.keep(dead_letters)
         reached = self._ledger.advance(positions)
         self.end()
         self._in_round = False

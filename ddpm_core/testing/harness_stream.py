@@ -21,7 +21,8 @@ import psycopg2
 from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from ddpm_core.plugin.ledger import DEAD_LETTERS, POSITIONS
+from ddpm_core.plugin.ledger import POSITIONS
+from ddpm_core.plugin.letter_table import DEAD_LETTERS
 from ddpm_core.testing.golden import GoldenMessage, GoldenMessages
 from ddpm_core.testing.harness_problems import Letter, Sent, ends_of
 from ddpm_core.testing.harness_services import HarnessServices
