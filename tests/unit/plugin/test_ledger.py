@@ -13,14 +13,15 @@ INSERT_POSITIONS = (
     "SELECT ?, ?, unnest(?::text[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::text[]), now() "
     "ON CONFLICT DO NOTHING RETURNING partition"
 )
+NEAR = "pipeline = ? AND target = ? AND partition >= ? AND partition < ?"
 TAKE = (
-    "UPDATE main._ddpm_positions SET epoch = epoch + 1, updated_at = now() WHERE pipeline = ? AND target = ? "
+    f"UPDATE main._ddpm_positions SET epoch = epoch + 1, updated_at = now() WHERE {NEAR} "
     "AND partition IN (SELECT unnest(?::text[])) RETURNING partition"
 )
 STANDING = (
-    "SELECT partition, next_offset, detail, epoch FROM main._ddpm_positions, (SELECT unnest(?::text[]) AS n, "
-    "unnest(?::text[]) AS b, unnest(?::text[]) AS e) AS asked WHERE pipeline = ? AND target = ? "
-    "AND (partition = n OR (partition >= b AND partition < e))"
+    "SELECT kept.* FROM (SELECT unnest(?::text[]) AS n, unnest(?::text[]) AS b, unnest(?::text[]) AS e) AS asked CROSS JOIN LATERAL "
+    f"(SELECT partition, next_offset, detail, epoch FROM main._ddpm_positions WHERE {NEAR} AND partition >= asked.n "
+    "AND partition < asked.e AND (partition = asked.n OR partition >= asked.b) OFFSET 0) AS kept"
 )
 
 
@@ -72,8 +73,9 @@ def test_several_partitions_are_claimed_in_two_statements() -> None:
     known = kept.claim(["file:a", "file:b", "file:c", "file:d"], void_if_landed=False)
     assert known == {"file:a": Position(0), "file:a#1": Position(5), "file:b": Position(3), "file:c": Position(0)}
     names = ["file:a", "file:b", "file:c", "file:d"]
-    bounds = [names, [f"{name}#" for name in names], [f"{name}$" for name in names]]
-    assert statements.fetched == [(TAKE, ["ingest", "main.t", names]), (STANDING, [*bounds, "ingest", "main.t"])]
+    near = ["ingest", "main.t", "file:a", "file:d$"]
+    asked = [names, [f"{name}#" for name in names], [f"{name}$" for name in names]]
+    assert statements.fetched == [(TAKE, [*near, names]), (STANDING, [*asked, *near])]
     assert kept.advance({}).epochs == {"file:a": 7, "file:b": 2, "file:c": 0, "file:d": 0}
     statements.fetched.clear()
     assert (kept.claim([], void_if_landed=True), statements.fetched, statements.changes) == ({}, [], [])
