@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 BATCH = 10_000
+SMALL_FILES = 1_000
 SYNC = b"benchmark-events"
 """The marker between Avro blocks."""
 
@@ -75,6 +77,16 @@ def write_ndjson(path: Path, count: int) -> None:
     """One event a line."""
     with path.open("w") as file:
         file.writelines(json.dumps(event) + "\n" for event in events(count))
+
+
+def write_many(folder: Path, count: int) -> None:
+    """The same lines in a folder of `SMALL_FILES` files."""
+    folder.mkdir()
+    files = min(SMALL_FILES, count)
+    each, left = divmod(count, files)
+    lines = (json.dumps(event) + "\n" for event in events(count))
+    for number in range(files):
+        (folder / f"part-{number:04}.ndjson").write_text("".join(islice(lines, each + (number < left))))
 
 
 def write_array(path: Path, count: int) -> None:

@@ -18,8 +18,11 @@ BATCH = 10_000
 
 
 def rows(path: Path) -> Iterator[Any]:
-    """The usual path: Python rows, in lists."""
-    if path.suffix == ".avro":
+    """The usual path: Python rows, in lists. Of a folder, file after file."""
+    if path.is_dir():
+        for file in sorted(path.iterdir()):
+            yield from rows(file)
+    elif path.suffix == ".avro":
         import fastavro
 
         with path.open("rb") as file:

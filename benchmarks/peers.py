@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.data import write_avro, write_ndjson, write_parquet
+from benchmarks.data import write_avro, write_many, write_ndjson, write_parquet
 from benchmarks.throughput import Result
 from tests.services import PostgresServer
 
@@ -28,7 +28,9 @@ CASES = (
     ("Avro into Postgres", "events.avro", "postgres", "rows", "dlt, its usual path", 6.0),
     ("Parquet into Postgres", "events.parquet", "postgres", "arrow", "dlt, its Arrow path", 3.0),
     ("Parquet into DuckDB", "events.parquet", "duckdb", "arrow", "dlt, its Arrow path", 3.0),
+    ("1,000 files of NDJSON into DuckDB", "many", "duckdb", "rows", "dlt, its usual path", 3.0),
 )
+WRITERS = (("events.ndjson", write_ndjson), ("events.avro", write_avro), ("events.parquet", write_parquet), ("many", write_many))
 
 
 def peers_python() -> str | None:
@@ -49,7 +51,7 @@ class Peers:
 
     def run(self) -> Iterator[Result]:
         """Every case."""
-        for name, write in (("events.ndjson", write_ndjson), ("events.avro", write_avro), ("events.parquet", write_parquet)):
+        for name, write in WRITERS:
             write(self.folder / name, self.rows)
         for work, file, kind, way, against, goal in CASES:
             self._ours(file, kind), self._theirs(file, kind, way)  # Modules of both are compiled now, and files are in memory.
