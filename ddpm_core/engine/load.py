@@ -160,13 +160,16 @@ class Load:
     def _deliver(self, chunks: list[Chunk]) -> None:
         """Deliver these, and what comes while they are written and goes into the same transaction: it joins `chunks`."""
         until = time.monotonic() + self._transaction_seconds
+        held = sum(chunk.held_bytes for chunk in chunks)
 
         def more() -> list[Chunk]:
-            room = self._transaction_bytes() - sum(chunk.held_bytes for chunk in chunks)
+            nonlocal held
+            room = self._transaction_bytes() - held
             if self._transaction_seconds <= 0 or room <= 0 or self._stopping.is_set():
                 return []
             following = self._fifo.take_more(room, until)
             chunks.extend(following)
+            held += sum(chunk.held_bytes for chunk in following)
             return self._ours(following)
 
         left = self._ours(chunks)
