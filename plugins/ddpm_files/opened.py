@@ -63,6 +63,16 @@ class Opened:
         return ForwardReader(self.raw, BUFFER_BYTES) if self.forward else buffered(self.raw)
 
 
+def most_open_files() -> int:
+    """How many files this process may have open. What cannot be told is enough."""
+    try:
+        import resource
+    except ImportError:  # Windows.
+        return 512
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
+
+
 def open_stdin() -> Opened:
     """Standard input, from where it stands.
 

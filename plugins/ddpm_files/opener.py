@@ -58,12 +58,11 @@ class Opener:
 
     def is_small(self, name: str) -> bool:
         """Whether this is a little file of this machine, or a little member of an archive there: to open it waits for nobody."""
-        found = self.member_of(name)
-        archive, member = found if found is not None else (name, "")
-        if archive == STDIN or is_remote(archive):
+        if name == STDIN or is_remote(name):
             return False
-        if member:
-            known = self._directory
+        found = self.member_of(name)
+        if found is not None:
+            (archive, member), known = found, self._directory
             return known is not None and known[0] == archive and member in known[2] and known[2][member].size <= SMALL_BYTES
         try:
             about = os.stat(local_path(name))

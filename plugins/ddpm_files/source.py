@@ -22,12 +22,13 @@ from ddpm_core import (
 from ddpm_files.choice import Skip, choose
 from ddpm_files.listing import what_is_there
 from ddpm_files.names import printable
-from ddpm_files.opened import Opened
+from ddpm_files.opened import Opened, most_open_files
 from ddpm_files.opener import Opener
 from ddpm_files.options import FilesOptions
 
 AT_ONCE = 64
-"""So many small documents are claimed together: for each by itself, a claim takes a sink longer than all the rest."""
+"""So many small documents are claimed together, if so many may be open: for each by itself, a claim takes a sink longer than all the
+rest."""
 
 
 def build(options: FilesOptions, context: BuildContext) -> FilesSource:
@@ -50,6 +51,7 @@ class FilesSource(Source):
 
     def __init__(self, options: FilesOptions, context: BuildContext) -> None:
         self._options = options
+        self._at_once = min(AT_ONCE, max(most_open_files() // 8, 1))
         self._opener = Opener(options, retry_for=context.retry_for)
         self._names: deque[str] = deque()
         self._vanished: deque[Failed] = deque()
@@ -115,7 +117,7 @@ class FilesSource(Source):
     def _open_next(self) -> list[str]:
         """Open the next document, or several small ones. Returns their partitions; none where all of them could not be opened."""
         partitions: list[str] = []
-        while self._names and len(partitions) < AT_ONCE:
+        while self._names and len(partitions) < self._at_once:
             small = self._opener.is_small(self._names[0])
             if partitions and not small:
                 break

@@ -199,6 +199,27 @@ def test_members_of_an_archive_are_assigned_together_once_it_was_looked_into(tmp
     assert seen(files(tmp_path / "x.zip"), tmp_path) == ["1", documents[0], "3", *documents[1:]]
 
 
+def test_no_server_is_asked_whether_its_file_is_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = write(tmp_path, a=b"1", b=b"22")
+    remote = "https://127.0.0.1:1/x.zip/member.json"
+    source = files(*paths)
+    source.open()
+    source._names.append(remote)
+    monkeypatch.setattr(source._opener, "web_exists", lambda _: pytest.fail("nobody waits for a server here"))
+    assert source.read(0) == Assigned([f"file:{path}" for path in paths])
+
+
+def test_where_few_files_may_be_open_fewer_are_assigned_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddpm_files.source.most_open_files", lambda: 16)
+    assert seen(files(*write(tmp_path, a=b"1", b=b"22", c=b"333")), tmp_path) == [
+        "2",
+        "Document a",
+        "Document b",
+        "1",
+        "Document c",
+    ]
+
+
 def test_compressed_ones_too(tmp_path: Path) -> None:
     write(tmp_path, **{"a.gz": gzip.compress(b"1"), "b.gz": gzip.compress(b"22")})
     contents = [item.size for item in items(files(tmp_path)) if isinstance(item, Document)]
