@@ -9,7 +9,7 @@ leaves nothing. The compare-and-set comes last in a transaction: an instance tha
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ddpm_core.errors import FencedError
@@ -20,6 +20,9 @@ from ddpm_core.values import dataclass
 POSITIONS = "_ddpm_positions"
 
 _KEY = ("pipeline", "target", "partition")
+
+AT_ONCE = 1_000
+"""So many names are in a statement: databases without arrays take that many parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,6 @@ class Ledger:
         self._of_target = f"{self._sql.equal('pipeline')} AND {self._sql.equal('target')}"
         self._epochs: dict[str, int] = {}
         self._stored: dict[str, int] = {}
-        self._letters_are_void = False
 
     def create(self) -> None:
         """Make the table if it is missing."""
@@ -71,7 +73,6 @@ class Ledger:
         """Forget what this instance has claimed."""
         self._epochs.clear()
         self._stored.clear()
-        self._letters_are_void = False
 
     def void_all(self) -> None:
         """Delete every position of the target: its rows are being replaced."""
@@ -83,13 +84,36 @@ class Ledger:
         among, names = self._sql.among("partition", partitions)
         self._sink.change(f"DELETE FROM {self._positions} WHERE {self._of_target} AND {among}", [*self._key, *names])
 
-    def claim(self, partitions: Sequence[str], *, void_if_landed: bool) -> Positions:
-        """Take ownership of partitions and their generations; return where each one stands.
+    def void_landed(self, still_missing: Callable[[], bool]) -> None:
+        """Forget where everything stands under which rows landed, and letters that were sent again: the table they landed in is gone.
+
+        Not where another instance makes the table meanwhile: its rows are there, and their positions with them.
 
         Args:
-            partitions: No generations.
-            void_if_landed: Delete and leave out the positions under which rows landed: the table they landed in is gone.
+            still_missing: Looks for the table once more, when the rows of all those positions are held.
         """
+        if not self._landed():
+            return
+        epoch = self._quote("epoch")
+        self._sink.change(f"UPDATE {self._positions} SET {epoch} = {epoch} WHERE {self._of_target}", self._key)
+        landed = self._landed()
+        if still_missing():
+            for start in range(0, len(landed), AT_ONCE):
+                self.void(landed[start : start + AT_ONCE])
+
+    def _landed(self) -> list[str]:
+        """The partitions and generations under which rows are, and the letters that were sent again."""
+        columns = ", ".join(map(self._quote, ("partition", "next_offset", "detail")))
+        rows = self._sink.fetch(f"SELECT {columns} FROM {self._positions} WHERE {self._of_target}", self._key)
+        found = [(_text(name), int(offset), detail) for name, offset, detail in rows]
+        return [
+            name
+            for name, offset, detail in found
+            if (offset and name.startswith(LETTER_PARTITIONS)) or json.loads(detail).get("rows")
+        ]
+
+    def claim(self, partitions: Sequence[str]) -> Positions:
+        """Take ownership of partitions, which are no generations; return where they and their generations stand."""
         if not partitions:
             return {}
         claimed = self._take(partitions)
@@ -98,15 +122,6 @@ class Ledger:
         for found, offset, detail, epoch in self._standing(partitions):
             name = _text(found)
             known[name], epochs[name] = Position(int(offset), json.loads(detail)), int(epoch)
-        if void_if_landed:
-            for name in [name for name, position in known.items() if position.detail.get("rows")]:
-                self._sink.change(
-                    f"DELETE FROM {self._positions} WHERE {self._of_target} AND {self._sql.equal('partition')}", [*self._key, name]
-                )
-                del known[name], epochs[name]
-        if void_if_landed and not self._letters_are_void:
-            self._void_letters()
-            self._letters_are_void = True
         # The UPDATE holds the row, so this is the epoch that it made. Without one, the first commit inserts the row.
         self._epochs.update({name: epochs.get(name, 0) if name in claimed else 0 for name in partitions})
         asked = set(partitions)
@@ -171,7 +186,7 @@ class Ledger:
             self._move_at_once(at_once, positions, reached)
         owned: set[str] = set()
         new: dict[str, tuple[Position, int]] = {}
-        # Always in the same order, so that two instances cannot deadlock.
+        # In one order, so that of two instances with the same partitions one waits for the other, and neither for both.
         for partition in sorted(positions.keys() - set(at_once)):
             stream = stream_of(partition)
             if stream not in owned:
@@ -193,15 +208,6 @@ class Ledger:
     def committed(self, reached: Reached) -> None:
         """The transaction is durable."""
         self._epochs, self._stored = reached.epochs, reached.stored
-
-    def _void_letters(self) -> None:
-        """The table is gone, and with it what landed in it of letters that were sent again: they can land once more."""
-        q, p = self._quote, self._dialect.placeholder
-        self._sink.change(
-            f"DELETE FROM {self._positions} WHERE {self._of_target} "
-            f"AND {q('partition')} >= {p} AND {q('partition')} < {p} AND {q('next_offset')} > 0",
-            [*self._key, LETTER_PARTITIONS, f"{LETTER_PARTITIONS[:-1]};"],
-        )
 
     def _own(self, stream: str, epoch: int) -> None:
         """Prove that this instance still owns a partition that has a row, and hold the row until COMMIT."""

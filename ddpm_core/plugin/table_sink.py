@@ -49,6 +49,8 @@ class TableSink(EvolvingTable):
         super().__init__(options, context, schema=schema, table=table)
         self._in_round = False
         self._emptied = False
+        self._landed_is_void = False
+        """Whether nothing is known any more of what landed in a table that is missing."""
         target = f"{schema}.{table}"
         self._ledger = Ledger(self, self.dialect, schema=schema, pipeline=context.pipeline, target=target)
         self._letters = LetterTable(self, self.dialect, schema=schema, target=target, void=self._ledger.void)
@@ -167,12 +169,22 @@ class TableSink(EvolvingTable):
             self.end()
         except BaseException:
             self.undo()
+            self._landed_is_void = False
             raise
         return found
 
     def _claim(self, partitions: Sequence[str]) -> Positions:
-        # Where the table was dropped, what landed in it is gone, and what is known of those files is void.
-        return self._ledger.claim(partitions, void_if_landed=self._target is None)
+        # Where the table was dropped, what landed in it is gone, of all files: the first of them to land makes it anew.
+        if self._target is not None:
+            self._landed_is_void = False
+        elif partitions and not self._landed_is_void:
+            self._ledger.void_landed(self._is_missing)
+            self._landed_is_void = True
+        return self._ledger.claim(partitions)
+
+    def _is_missing(self) -> bool:
+        self._look_at_target()
+        return self._target is None
 
     def write(self, batch: Batch) -> list[Reject]:
         self._enter_round()
@@ -248,7 +260,7 @@ class TableSink(EvolvingTable):
         """After a rollback the table may be gone again, or lack the columns it gained."""
         self._in_round = False
         self._target_known = False
-        self._emptied = False
+        self._emptied = self._landed_is_void = False
 
     def _refuse_double_rows(self) -> None:
         other = self.context.beside

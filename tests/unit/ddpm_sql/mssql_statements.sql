@@ -9,11 +9,11 @@ CREATE TABLE [dbo].[_ddpm_positions] ([pipeline] NVARCHAR(80) COLLATE Latin1_Gen
 ;
 COMMIT
 ;
+SELECT [partition], [next_offset], [detail] FROM [dbo].[_ddpm_positions] WHERE [pipeline] = N'ingest' AND [target] = N'dbo.it''s a [table]'
+;
 UPDATE [dbo].[_ddpm_positions] SET [epoch] = [epoch] + 1, [updated_at] = SYSDATETIMEOFFSET() WHERE [pipeline] = N'ingest' AND [target] = N'dbo.it''s a [table]' AND [partition] = N'file:a'
 ;
 SELECT [partition], [next_offset], [detail], [epoch] FROM [dbo].[_ddpm_positions] WHERE [pipeline] = N'ingest' AND [target] = N'dbo.it''s a [table]' AND ([partition] = N'file:a' OR ([partition] >= N'file:a#' AND [partition] < N'file:a$'))
-;
-DELETE FROM [dbo].[_ddpm_positions] WHERE [pipeline] = N'ingest' AND [target] = N'dbo.it''s a [table]' AND [partition] >= N'dead-letter:' AND [partition] < N'dead-letter;' AND [next_offset] > 0
 ;
 COMMIT
 ;
@@ -59,11 +59,11 @@ CREATE TABLE [dbo].[_ddpm_positions] ([pipeline] NVARCHAR(80) COLLATE Latin1_Gen
 ;
 COMMIT
 ;
+SELECT [partition], [next_offset], [detail] FROM [dbo].[_ddpm_positions] WHERE [pipeline] = N'ingest' AND [target] = N'dbo.it''s a [table]'
+;
 UPDATE [dbo].[_ddpm_positions] SET [epoch] = [epoch] + 1, [updated_at] = SYSDATETIMEOFFSET() WHERE [pipeline] = N'ingest' AND [target] = N'dbo.it''s a [table]' AND [partition] = N'file:a'
 ;
 SELECT [partition], [next_offset], [detail], [epoch] FROM [dbo].[_ddpm_positions] WHERE [pipeline] = N'ingest' AND [target] = N'dbo.it''s a [table]' AND ([partition] = N'file:a' OR ([partition] >= N'file:a#' AND [partition] < N'file:a$'))
-;
-DELETE FROM [dbo].[_ddpm_positions] WHERE [pipeline] = N'ingest' AND [target] = N'dbo.it''s a [table]' AND [partition] >= N'dead-letter:' AND [partition] < N'dead-letter;' AND [next_offset] > 0
 ;
 COMMIT
 ;
@@ -109,11 +109,11 @@ CREATE TABLE [dbo].[_ddpm_positions] ([pipeline] NVARCHAR(80) COLLATE Latin1_Gen
 ;
 COMMIT
 ;
+SELECT [partition], [next_offset], [detail] FROM [dbo].[_ddpm_positions] WHERE [pipeline] = N'ingest' AND [target] = N'dbo.it''s a [table]'
+;
 UPDATE [dbo].[_ddpm_positions] SET [epoch] = [epoch] + 1, [updated_at] = SYSDATETIMEOFFSET() WHERE [pipeline] = N'ingest' AND [target] = N'dbo.it''s a [table]' AND [partition] = N'file:a'
 ;
 SELECT [partition], [next_offset], [detail], [epoch] FROM [dbo].[_ddpm_positions] WHERE [pipeline] = N'ingest' AND [target] = N'dbo.it''s a [table]' AND ([partition] = N'file:a' OR ([partition] >= N'file:a#' AND [partition] < N'file:a$'))
-;
-DELETE FROM [dbo].[_ddpm_positions] WHERE [pipeline] = N'ingest' AND [target] = N'dbo.it''s a [table]' AND [partition] >= N'dead-letter:' AND [partition] < N'dead-letter;' AND [next_offset] > 0
 ;
 COMMIT
 ;

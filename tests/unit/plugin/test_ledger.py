@@ -57,7 +57,7 @@ def test_who_finds_no_row_of_its_epoch_is_fenced() -> None:
     kept = ledger_on(statements)
     statements.taken = [("file:a",)]
     statements.rows = [("file:a", 0, "{}", 7), (b"file:a#1", 5, '{"rows": 5}', 0)]
-    assert kept.claim(["file:a"], void_if_landed=False) == {"file:a": Position(0), "file:a#1": Position(5, {"rows": 5})}
+    assert kept.claim(["file:a"]) == {"file:a": Position(0), "file:a#1": Position(5, {"rows": 5})}
     statements.found, statements.changes = 0, []
     with pytest.raises(FencedError, match=r"^another ddpm process has taken over file:a$"):
         kept.advance({"file:a#1": Position(9)})
@@ -70,7 +70,7 @@ def test_several_partitions_are_claimed_in_two_statements() -> None:
     statements.taken = [("file:a",), (b"file:b",)]
     # Of c another instance has made the row after the UPDATE: that epoch is not this one's.
     statements.rows = [("file:a", 0, "{}", 7), ("file:a#1", 5, "{}", 0), ("file:b", 3, "{}", 2), ("file:c", 0, "{}", 1)]
-    known = kept.claim(["file:a", "file:b", "file:c", "file:d"], void_if_landed=False)
+    known = kept.claim(["file:a", "file:b", "file:c", "file:d"])
     assert known == {"file:a": Position(0), "file:a#1": Position(5), "file:b": Position(3), "file:c": Position(0)}
     names = ["file:a", "file:b", "file:c", "file:d"]
     near = ["ingest", "main.t", "file:a", "file:d$"]
@@ -78,13 +78,13 @@ def test_several_partitions_are_claimed_in_two_statements() -> None:
     assert statements.fetched == [(TAKE, [*near, names]), (STANDING, [*asked, *near])]
     assert kept.advance({}).epochs == {"file:a": 7, "file:b": 2, "file:c": 0, "file:d": 0}
     statements.fetched.clear()
-    assert (kept.claim([], void_if_landed=True), statements.fetched, statements.changes) == ({}, [], [])
+    assert (kept.claim([]), statements.fetched, statements.changes) == ({}, [], [])
 
 
 def test_without_arrays_each_partition_is_claimed_by_itself() -> None:
     statements = Statements()
     kept = ledger_on(statements, PLAIN)
-    kept.claim(["file:a", "file:b"], void_if_landed=False)
+    kept.claim(["file:a", "file:b"])
     assert [(sql.split()[0], parameters[2:]) for sql, parameters in statements.changes] == [
         ("UPDATE", ["file:a"]),
         ("UPDATE", ["file:b"]),
@@ -122,15 +122,32 @@ def test_who_finds_that_another_one_was_first_is_fenced(made: list[str], taken: 
         ledger_on(statements).advance({"file:a#1": Position(5), "file:b": Position(9)})
 
 
+def landed_rows() -> list[tuple[str, int, str]]:
+    return [("file:a", 0, "{}"), ("file:a#1", 5, '{"rows": 5}'), ("file:b#1", 5, '{"rows": 0}'), ("dead-letter:x", 1, "{}")]
+
+
 def test_positions_of_rows_that_are_gone_are_void() -> None:
     statements = Statements()
-    statements.rows = [("file:a", 0, "{}", 7), ("file:a#1", 5, '{"rows": 5}', 0)]
-    kept = ledger_on(statements)
-    assert kept.claim(["file:a"], void_if_landed=True) == {"file:a": Position(0)}
-    assert statements.changes[0] == (
-        "DELETE FROM main._ddpm_positions WHERE pipeline = ? AND target = ? AND partition = ?", ["ingest", "main.t", "file:a#1"]
-    )  # fmt: skip
-    assert statements.changes[1] == (
-        "DELETE FROM main._ddpm_positions WHERE pipeline = ? AND target = ? AND partition >= ? AND partition < ? AND next_offset > 0",
-        ["ingest", "main.t", "dead-letter:", "dead-letter;"],
-    )
+    statements.rows = landed_rows()
+    ledger_on(statements).void_landed(lambda: True)
+    assert statements.changes == [
+        ("UPDATE main._ddpm_positions SET epoch = epoch WHERE pipeline = ? AND target = ?", ["ingest", "main.t"]),
+        (
+            "DELETE FROM main._ddpm_positions WHERE pipeline = ? AND target = ? AND partition IN (SELECT unnest(?::text[]))",
+            ["ingest", "main.t", ["file:a#1", "dead-letter:x"]],
+        ),
+    ]
+
+
+def test_positions_of_rows_that_another_process_has_just_landed_are_kept() -> None:
+    statements = Statements()
+    statements.rows = landed_rows()
+    ledger_on(statements).void_landed(lambda: False)
+    assert [sql.split()[0] for sql, _ in statements.changes] == ["UPDATE"], "they are held while the table is looked for once more"
+
+
+def test_where_nothing_has_landed_nothing_is_held() -> None:
+    statements = Statements()
+    statements.rows = [("file:a", 0, "{}"), ("file:b#1", 5, '{"rows": 0}')]
+    ledger_on(statements).void_landed(lambda: pytest.fail("there is nothing to look for"))
+    assert statements.changes == []
