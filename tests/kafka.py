@@ -7,11 +7,13 @@ used to what the other tests build on. Nothing is left behind: a guard process e
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
@@ -118,6 +120,28 @@ class KafkaBroker:
         admin = self.admin()  # It has to live until its answer is there.
         with contextlib.suppress(KafkaException):
             admin.delete_topics([name], operation_timeout=20)[name].result(90)
+
+
+def freeze(pid: int) -> None:
+    """Stop a process, as SIGSTOP does, and wait until every thread of it stands: for a moment they go on, and a broker may answer.
+
+    SIGCONT wakes it up.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    until = time.monotonic() + SECONDS
+    while any(_state(task) not in "TtZX" for task in Path(f"/proc/{pid}/task").iterdir()):
+        if time.monotonic() > until:
+            os.kill(pid, signal.SIGCONT)
+            raise AssertionError(f"process {pid} did not stop")
+        time.sleep(0.001)  # Another process; only its states tell.
+
+
+def _state(task: Path) -> str:
+    """The letter of a thread's state; of one that has gone meanwhile, as that of a dead one."""
+    try:
+        return (task / "stat").read_text().rpartition(") ")[2][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ from ddpm_kafka.plugin import ddpm_sinks
 from ddpm_kafka.positions import TOPIC
 from ddpm_kafka.producer import Outbox
 from ddpm_kafka.sink import KafkaSink
-from tests.kafka import SECONDS, KafkaBroker
+from tests.kafka import SECONDS, KafkaBroker, freeze
 from tests.kafka_groups import GroupView, committed_values, messages_of
 from tests.seeds import seeded
 
@@ -293,7 +293,7 @@ def frozen(broker: KafkaBroker) -> Iterator[None]:
     pid = broker.pid
     if pid is None:
         pytest.skip("the broker is not ours to freeze")
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         yield
     finally:
@@ -367,19 +367,20 @@ def test_a_call_that_is_cancelled_while_the_broker_is_frozen_returns_and_nothing
 
 
 GIVEN_UP = """
-import os, signal, sys, threading, time
+import sys, threading
 from confluent_kafka import Consumer, TopicPartition
 from ddpm_core import RetryableError
 from ddpm_kafka.connection_options import ConnectionOptions
 from ddpm_kafka.producer import Outbox
 
-brokers, topic, pid = sys.argv[1], sys.argv[2], int(sys.argv[3])
+brokers, topic = sys.argv[1:]
 consumer = Consumer({"bootstrap.servers": brokers, "group.id": topic})
 outbox = Outbox(ConnectionOptions(brokers=brokers), {}, transactional_id=topic)
 outbox.open()
 outbox.send(topic, [b"lost"])
 metadata = consumer.consumer_group_metadata()
-os.kill(pid, signal.SIGSTOP)
+print("ready", flush=True)
+sys.stdin.readline()
 threading.Timer(0.5, outbox.cancel).start()
 try:
     outbox.commit([TopicPartition(topic, 0, 7)], metadata)
@@ -392,10 +393,15 @@ def test_a_producer_that_was_given_up_does_not_delay_the_end_of_its_process(kafk
     topic, pid = kafka_broker.create_topic(), kafka_broker.pid
     if pid is None:
         pytest.skip("the broker is not ours to freeze")
-    command = [sys.executable, "-c", GIVEN_UP, kafka_broker.bootstrap, topic, str(pid)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    command = [sys.executable, "-c", GIVEN_UP, kafka_broker.bootstrap, topic]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        assert process.stdin is not None
         assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        freeze(pid)
+        process.stdin.write(b"go on\n")
+        process.stdin.flush()
         assert process.stdout.readline() == b"given up\n"
         began = time.monotonic()
         assert process.wait(150) == 0

@@ -44,7 +44,7 @@ from ddpm_kafka import connection, source_leaving, source_offsets
 from ddpm_kafka.connection import OFFSETS_KEPT
 from ddpm_kafka.source import KafkaSource
 from ddpm_kafka.source_options import KafkaSourceOptions
-from tests.kafka import KafkaBroker
+from tests.kafka import KafkaBroker, freeze
 from tests.kafka_groups import GroupView, until_decided
 from tests.services import ServiceUnavailableError
 
@@ -740,7 +740,7 @@ def test_closing_takes_seconds_though_the_broker_does_not_answer(kafka_broker: K
     reader = Reader(kafka_broker, kafka_topic)
     reader.source.open()
     reader.messages(10).source.commit(dict(reader.known))
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         began = time.monotonic()
         reader.source.close()

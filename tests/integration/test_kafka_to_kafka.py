@@ -21,7 +21,7 @@ import pytest
 from ddpm_core import DeadLetterFilter
 from ddpm_kafka.letters import letters_at
 from tests.command import Command, ddpm
-from tests.kafka import KafkaBroker
+from tests.kafka import KafkaBroker, freeze
 from tests.kafka_groups import GroupView, messages_of
 from tests.oracle import judge
 from tests.seeds import seed_of
@@ -239,7 +239,7 @@ def test_a_stop_while_the_broker_is_frozen_ends_within_15_seconds_and_each_event
     path = relay.file(source=", instance: only", sinks=POSTGRES)
     running = relay.start("run", path)
     relay.until(lambda: relay.reached() > 0, running=running)
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         time.sleep(1)  # Now it hangs in a call, whichever that is.
         running.signal(signal.SIGTERM)
