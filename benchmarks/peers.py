@@ -28,7 +28,7 @@ CASES = (
     ("Avro into Postgres", "events.avro", "postgres", "rows", "dlt, its usual path", 6.0),
     ("Parquet into Postgres", "events.parquet", "postgres", "arrow", "dlt, its Arrow path", 3.0),
     ("Parquet into DuckDB", "events.parquet", "duckdb", "arrow", "dlt, its Arrow path", 3.0),
-    ("1,000 files of NDJSON into DuckDB", "many", "duckdb", "rows", "dlt, its usual path", 3.0),
+    ("1,000 files of NDJSON into DuckDB", "many", "duckdb", "rows", "dlt, its usual path", 2.5),
 )
 WRITERS = (("events.ndjson", write_ndjson), ("events.avro", write_avro), ("events.parquet", write_parquet), ("many", write_many))
 
