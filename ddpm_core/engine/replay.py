@@ -42,6 +42,7 @@ from ddpm_core.errors import DdpmError, FatalError
 from ddpm_core.plugin.database import DeadLetterFilter
 from ddpm_core.plugin.dead_letters import DeadLetterStore
 from ddpm_core.plugin.events import Event
+from ddpm_core.plugin.letter_rows import in_pieces
 from ddpm_core.records import DeadLetter
 from ddpm_core.values import dataclass
 
@@ -181,7 +182,7 @@ class Replay:
             begins = self._select(spool)
             self._report.selected = len(begins)
             letters = (_at(spool, begin) for begin in reversed(begins))
-            for piece in _in_pieces(letters):
+            for piece in in_pieces(letters, PIECE_LETTERS, PIECE_BYTES):
                 # In the order in which the ways come up; the sort is stable.
                 ways: dict[Hashable, int] = {}
                 places = [ways.setdefault(self._target.way(letter), len(ways)) for letter in piece]
@@ -266,16 +267,3 @@ def _opened(store: DeadLetterStore) -> Iterator[None]:
 def _at(spool: IO[bytes], begin: int) -> DeadLetter:
     spool.seek(begin)
     return read_letter(spool.readline())
-
-
-def _in_pieces(letters: Iterator[DeadLetter]) -> Iterator[list[DeadLetter]]:
-    piece: list[DeadLetter] = []
-    nbytes = 0
-    for letter in letters:
-        if piece and (len(piece) == PIECE_LETTERS or nbytes + len(letter.payload) > PIECE_BYTES):
-            yield piece
-            piece, nbytes = [], 0
-        piece.append(letter)
-        nbytes += len(letter.payload)
-    if piece:
-        yield piece

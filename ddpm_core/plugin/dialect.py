@@ -7,6 +7,9 @@ from typing import Any, Literal, Protocol
 
 from ddpm_core.values import dataclass
 
+AT_ONCE = 1_000
+"""So many names are in a statement: databases without arrays take that many parameters."""
+
 
 class Statements(Protocol):
     """What the ledger asks of its sink. Every statement runs in the transaction that is open."""

@@ -13,16 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ddpm_core.errors import FencedError
-from ddpm_core.plugin.dialect import Dialect, Spelling, Statements
+from ddpm_core.plugin.dialect import AT_ONCE, Dialect, Spelling, Statements
 from ddpm_core.records import LETTER_PARTITIONS, Position, Positions, stream_of
 from ddpm_core.values import dataclass
 
 POSITIONS = "_ddpm_positions"
 
 _KEY = ("pipeline", "target", "partition")
-
-AT_ONCE = 1_000
-"""So many names are in a statement: databases without arrays take that many parameters."""
 
 
 @dataclass(frozen=True, slots=True)

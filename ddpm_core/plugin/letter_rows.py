@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -49,6 +49,20 @@ def letter_of(row: Sequence[Any]) -> DeadLetter:
         values[name] = _in_utc(values[name])
     values["headers"] = None if values["headers"] is None else headers_of_text(values["headers"])
     return DeadLetter(**values)
+
+
+def in_pieces(letters: Iterable[DeadLetter], most: int, most_bytes: int) -> Iterator[list[DeadLetter]]:
+    """Letters in their order, in pieces of at most so many, or of so many bytes of payload, whichever comes first; at least one."""
+    piece: list[DeadLetter] = []
+    nbytes = 0
+    for letter in letters:
+        if piece and (len(piece) == most or nbytes + len(letter.payload) > most_bytes):
+            yield piece
+            piece, nbytes = [], 0
+        piece.append(letter)
+        nbytes += len(letter.payload)
+    if piece:
+        yield piece
 
 
 def headers_as_text(headers: Sequence[tuple[str, bytes]]) -> str:

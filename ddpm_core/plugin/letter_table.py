@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ddpm_core.plugin.dialect import Dialect, Spelling, Statements
-from ddpm_core.plugin.letter_rows import DEAD_LETTER_COLUMNS, MAY_BE_NULL, letter_value
+from ddpm_core.plugin.dialect import AT_ONCE, Dialect, Spelling, Statements
+from ddpm_core.plugin.letter_rows import DEAD_LETTER_COLUMNS, MAY_BE_NULL, in_pieces, letter_value
 from ddpm_core.records import DeadLetter, letter_partition
 
 DEAD_LETTERS = "_ddpm_dead_letters"
@@ -17,8 +17,6 @@ DEAD_LETTERS = "_ddpm_dead_letters"
 PIECE_LETTERS = 2_000
 PIECE_BYTES = 8 << 20
 """Dead letters go into the table in pieces of so many letters or bytes of payload, whichever comes first."""
-AT_ONCE = 1_000
-"""So many values are named in a statement: databases without arrays take that many parameters."""
 
 
 class LetterTable:
@@ -67,7 +65,7 @@ class LetterTable:
             self._sink.change_many(sql, [[*row, *row[:1]] if again else row for row in rows])
             return
         # Column by column: a statement for each letter costs DuckDB 3 ms, and a run may set aside every twentieth record.
-        for piece in _pieces(letters):
+        for piece in in_pieces(letters, PIECE_LETTERS, PIECE_BYTES):
             columns = [[self._value(letter, name) for letter in piece] for name in DEAD_LETTER_COLUMNS]
             self._sink.insert_absent(self._table, self._types(), columns)
 
@@ -100,16 +98,3 @@ class LetterTable:
 
     def _value(self, letter: DeadLetter, column: str) -> Any:
         return self._target if column == "target" else letter_value(letter, column)
-
-
-def _pieces(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
-    piece: list[DeadLetter] = []
-    nbytes = 0
-    for letter in letters:
-        if piece and (len(piece) == PIECE_LETTERS or nbytes + len(letter.payload) > PIECE_BYTES):
-            yield piece
-            piece, nbytes = [], 0
-        piece.append(letter)
-        nbytes += len(letter.payload)
-    if piece:
-        yield piece

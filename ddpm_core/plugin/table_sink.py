@@ -1,8 +1,8 @@
 """The base of sinks that are transactional SQL databases: Postgres, DuckDB, and whatever has tables and transactions.
 
 One round is one transaction: rows, dead letters, then ownership and positions, COMMIT. What makes a row land exactly once is written once
-for all of them: the order here, the positions with their epochs in `ledger.py`, the dead letters in `letter_table.py`. A database's plugin adds how to connect, its types, and
-its fastest way in.
+for all of them: the order here, the positions with their epochs in `ledger.py`, the dead letters in `letter_table.py`. A database's plugin
+adds how to connect, its types, and its fastest way in.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from ddpm_files import opener
 from ddpm_files.options import FilesOptions
 from ddpm_files.source import AT_ONCE, FilesSource
 from tests.open_files import open_files
+from tests.source_items import items as items_of
 
 
 def files(*paths: Path) -> FilesSource:
@@ -33,14 +34,8 @@ def items(
     known = {} if known is None else known
     source.open()
     when_listed()
-    while True:
-        item = source.read(0)
-        assert item is not None
+    for item in items_of(source, known):
         yield item
-        if isinstance(item, EndOfSource):
-            return
-        if isinstance(item, Assigned):
-            source.seek({name: at for name, at in known.items() if name.rpartition("#")[0] in item.partitions})
         if isinstance(item, Document):
             content = item.stream.read()
             known[item.partition] = Position(len(content), {**item.detail, "finished": True})

@@ -8,38 +8,24 @@ import random
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddpm_core import Assigned, BuildContext, ConfigError, Document, EndOfSource, Failed, Item, Position, Positions, Skipped
+from ddpm_core import Assigned, BuildContext, ConfigError, Document, EndOfSource, Failed, Position, Positions, Skipped
 from ddpm_files.options import FilesOptions
 from ddpm_files.source import AT_ONCE, FilesSource, build
 from tests.examples import examples
 from tests.open_files import open_files
+from tests.source_items import items
 
 
 def start(*paths: str | Path, again: bool = False) -> FilesSource:
     source = build(FilesOptions(paths=tuple(str(path) for path in paths), again=again), BuildContext())
     source.open()
     return source
-
-
-def items(source: FilesSource, known: Positions) -> Iterator[Item]:
-    """Every item of a run, the positions answered from `known` as the engine does."""
-    while True:
-        item = source.read(0)
-        assert item is not None
-        yield item
-        if isinstance(item, EndOfSource):
-            return
-        if isinstance(item, Assigned):
-            assert source.read(0) is None, "nothing comes before the answer"
-            of_these = {name: at for name, at in known.items() if name.rpartition("#")[0] in item.partitions}
-            source.seek(of_these)
 
 
 def documents_of(source: FilesSource, known: Positions) -> list[Document | Skipped | Failed]:
